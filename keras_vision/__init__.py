@@ -1,0 +1,33 @@
+"""keras_vision: the classic vision papers as Keras 3 models.
+
+Every name below is imported on first use (PEP 562), so ``import keras_vision`` itself costs almost nothing.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_MODULES = ("applications", "data", "export", "graph", "layers", "registry", "runtime", "training", "weights")
+_NAMES = {  # public name -> the module that makes it work; importing `applications` registers its families
+    "create_model": "applications",
+    "list_models": "applications",
+    "model_card": "applications",
+    "taps": "applications",
+    "KerasVisionError": "errors",
+    "Preprocessing": "runtime",
+}
+
+__all__ = sorted([*_MODULES, *_NAMES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

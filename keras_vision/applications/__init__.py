@@ -1,0 +1,28 @@
+"""Classifiers, one paper per file, with the signature of Keras Applications. Importing this registers all of them."""
+
+from keras_vision.applications import inception_v3, squeezenet
+from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
+from keras_vision.applications.squeezenet import (
+    SqueezeNet,
+    SqueezeNetComplexBypass,
+    SqueezeNetSimpleBypass,
+    SqueezeNetV1_1,
+)
+from keras_vision.model import taps
+from keras_vision.registry import create_model, list_models, model_card
+
+__all__ = [
+    "InceptionV3",
+    "InceptionV3_79",
+    "InceptionV3_151",
+    "SqueezeNet",
+    "SqueezeNetComplexBypass",
+    "SqueezeNetSimpleBypass",
+    "SqueezeNetV1_1",
+    "create_model",
+    "inception_v3",
+    "list_models",
+    "model_card",
+    "squeezenet",
+    "taps",
+]

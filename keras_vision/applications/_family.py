@@ -1,0 +1,358 @@
+"""The one builder of all classifiers: Keras Applications' signature, checks, weights, taps and output stride.
+
+A model file gives a table of rows and the functions ``trunk(x, **row)`` and ``head(x, classes, activation, **row)``;
+everything that does not depend on the paper happens here. Images are channels-last throughout.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_vision import graph
+from keras_vision import weights as weight_files
+from keras_vision.errors import KerasVisionError, KerasVisionWarning, WeightsError
+from keras_vision.model import VisionModel
+from keras_vision.model import taps as taps_of
+from keras_vision.registry import Entry, ModelCard, Paper, WeightsFile, register
+from keras_vision.runtime.preprocessing import Preprocessing
+
+Arrays = dict[str, np.ndarray]
+_POOLINGS = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
+_OUTPUTS = {"softmax": "probability", "sigmoid": "probability", "linear": "logit", None: "logit"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Family:
+    """One paper's models.
+
+    Attributes:
+        name: module of the family.
+        paper, table_in_paper, deviations: for the model cards.
+        table: row name to the settings of `trunk` and `head`; any of them can be given as a keyword.
+        trunk: ``(x, **settings) -> x``, layers named as in the paper.
+        head: ``(x, classes, activation, **settings) -> outputs``.
+        head_layers: name prefixes of the head's layers, the classifiers' own among them.
+        classifiers: name prefixes of the layers whose width is the number of classes.
+        preprocessing: of the default input size.
+        weights: row name to its public files.
+        readers: suffix to reader, for file formats that only this family has.
+        convert: names of other packages' files to this family's, ``(arrays, settings) -> arrays``.
+    """
+
+    name: str
+    paper: Paper
+    table_in_paper: str
+    table: Mapping[str, Mapping[str, Any]]
+    trunk: Callable[..., Any]
+    head: Callable[..., Any]
+    head_layers: tuple[str, ...]
+    classifiers: tuple[str, ...]
+    preprocessing: Preprocessing
+    weights: Mapping[str, tuple[WeightsFile, ...]] = dataclasses.field(default_factory=dict)
+    readers: Mapping[str, Callable[[Path], Arrays]] = dataclasses.field(default_factory=dict)
+    convert: Callable[[Arrays, Mapping[str, Any]], Arrays] = lambda arrays, settings: arrays
+    deviations: tuple[str, ...] = ()
+
+    def constructor(self, row: str) -> Callable[..., VisionModel]:
+        """The public constructor of a row, registered under the row's name."""
+        files = self.weights.get(row, ())
+        default = files[0].name if files else None
+
+        def construct(
+            include_top: bool = True,
+            weights: str | Path | None = default,
+            input_tensor: Any = None,
+            input_shape: tuple[int | None, int | None, int] | None = None,
+            pooling: str | None = None,
+            classes: int | None = None,
+            classifier_activation: str | None = "softmax",
+            name: str | None = None,
+            *,
+            features_only: bool = False,
+            taps: Collection[str] | None = None,
+            output_stride: int | None = None,
+            **settings: Any,
+        ) -> VisionModel:
+            request = Request(
+                self, row, include_top and not features_only, input_tensor, input_shape, pooling,
+                classes, classifier_activation, name or row.lower(), output_stride, settings,
+            )  # fmt: skip
+            model = request.build(weights)
+            return _features(model, taps) if features_only else model
+
+        construct.__name__ = construct.__qualname__ = row
+        construct.__module__ = f"keras_vision.applications.{self.name}"
+        construct.__doc__ = _docstring(self, row, default)
+        register(Entry(row, construct, files))
+        return construct
+
+    def preprocess_input(self, x: Any, data_format: str | None = None) -> Any:
+        """RGB pixels in 0–255 to what the family's public weights expect.
+
+        Args:
+            x: `(..., 3)` array or tensor; left unchanged.
+            data_format: only "channels_last" (or None) is accepted.
+        """
+        if data_format not in (None, "channels_last"):
+            raise KerasVisionError(f"data_format={data_format!r}; keras_vision is channels_last only.")
+        if isinstance(x, np.ndarray):
+            return self.preprocessing.normalize(x)
+        return normalize(x, self.preprocessing)
+
+    def decode_predictions(self, preds: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:
+        """ImageNet probabilities `(n, 1000)` to the `top` classes of each image as (wnid, name, probability).
+
+        The class names come from Keras' own index file, fetched once.
+
+        Raises:
+            KerasVisionError: the shape is not (n, 1000), or the index file can be had neither locally nor online.
+        """
+        shape = np.shape(preds)
+        if len(shape) != 2 or shape[1] != 1000:
+            raise KerasVisionError(f"predictions of shape {shape}; decode_predictions takes ImageNet's (n, 1000).")
+        try:
+            return keras.applications.imagenet_utils.decode_predictions(np.asarray(preds), top=top)
+        except Exception as error:  # Keras wraps every network failure in a bare Exception
+            raise KerasVisionError(
+                f"imagenet_class_index.json could not be fetched ({error}); put it into ~/.keras/models."
+            ) from error
+
+
+def normalize(x: Any, preprocessing: Preprocessing) -> Any:
+    """`Preprocessing.normalize` on tensors of any Keras backend; works inside a graph."""
+    x = keras.ops.cast(x, "float32")
+    if preprocessing.color == "BGR":
+        x = keras.ops.flip(x, axis=-1)
+    return (x - np.array(preprocessing.mean, "float32")) / np.array(preprocessing.std, "float32")
+
+
+def layer_output(x: Any, name: str) -> Any:
+    """The output of a named layer among those that `x` was computed from, for heads that branch off on the way."""
+    return keras.Model(keras.utils.get_source_inputs(x), x).get_layer(name).output
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """The checked arguments of one constructor call."""
+
+    family: Family
+    row: str
+    include_top: bool
+    input_tensor: Any
+    input_shape: tuple[int | None, int | None, int] | None
+    pooling: str | None
+    classes: int | None
+    activation: str | None
+    name: str
+    output_stride: int | None
+    given: Mapping[str, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The row's settings with the caller's in their place."""
+        return {**self.family.table[self.row], **self.given}
+
+    def build(self, weights: str | Path | None) -> VisionModel:
+        """Check, build the trunk, read the weights, add the head, load."""
+        self._check()
+        shape = self._shape()
+        inputs, x = self._trunk(shape)
+        arrays, file, source = self._read(weights)
+        if self.include_top:
+            x = self.family.head(x, self._classes(arrays), self.activation, **self.settings)
+        elif self.pooling is not None:
+            x = _POOLINGS[self.pooling](name=f"{self.pooling}_pool")(x)
+        model = VisionModel(inputs, x, name=self.name)
+        if self.output_stride is not None:
+            model = graph.dilate(model, self.output_stride)
+        if source is not None:
+            self._load(model, arrays, source)
+        return model.with_card(self._card(model, file, source))
+
+    def _check(self) -> None:
+        row = self.family.table[self.row]
+        if unknown := set(self.given) - set(row):
+            raise KerasVisionError(f"{self.row} takes no {sorted(unknown)}; its own settings are {sorted(row)}.")
+        if self.pooling not in (None, "avg", "max"):
+            raise KerasVisionError(f"pooling={self.pooling!r}; accepted: None, 'avg', 'max'.")
+        if self.include_top and self.pooling is not None:
+            raise KerasVisionError("pooling is for include_top=False; the classifier has its own.")
+        if self.activation not in _OUTPUTS:
+            raise KerasVisionError(
+                f"classifier_activation={self.activation!r}; accepted: 'softmax', 'sigmoid', None (logits)."
+            )
+        if self.classes is not None and (not isinstance(self.classes, int | np.integer) or self.classes < 1):
+            raise KerasVisionError(f"classes={self.classes!r}; give the number of classes, at least 1.")
+
+    def _shape(self) -> tuple[int | None, int | None, int]:
+        if self.input_tensor is not None:
+            if not isinstance(self.input_tensor, keras.KerasTensor) or len(self.input_tensor.shape) != 4:
+                raise KerasVisionError("input_tensor must be a symbolic image batch, such as keras.Input((h, w, 3)).")
+            shape = tuple(self.input_tensor.shape[1:])
+            if self.input_shape is not None and tuple(self.input_shape) != shape:
+                raise KerasVisionError(f"input_shape={self.input_shape} and input_tensor of {shape} differ; give one.")
+        elif self.input_shape is None:
+            channels = self.family.preprocessing.channels
+            size = self.settings.get("size") or self.family.preprocessing.size[0]
+            shape = (size, size, channels) if self.include_top else (None, None, channels)
+        else:
+            shape = tuple(self.input_shape)
+        if len(shape) != 3 or not isinstance(shape[2], int) or shape[2] < 1:
+            raise KerasVisionError(f"input_shape={shape}; give (height, width, channels), channels last.")
+        if self.include_top and None in shape:
+            raise KerasVisionError(f"input_shape={shape} leaves the size open; that needs include_top=False.")
+        return shape
+
+    def _read(self, weights: str | Path | None) -> tuple[Arrays, WeightsFile | None, str | None]:
+        if weights is None:
+            return {}, None, None
+        known = self.family.weights.get(self.row, ())
+        path, file = weight_files.resolve(weights, known)
+        arrays = self.family.convert(weight_files.read(path, self.family.readers), self.settings)
+        return arrays, file, file.source if file else path.name
+
+    def _classes(self, arrays: Arrays) -> int:
+        if self.classes is not None:
+            return int(self.classes)
+        for key in arrays:
+            if key.startswith(self.family.classifiers) and key.rpartition("/")[2] in ("bias", "1"):
+                return arrays[key].shape[0]
+        return 1000
+
+    def _trunk(self, shape: tuple[int | None, int | None, int]) -> tuple[Any, Any]:
+        """The model's inputs and the trunk's output."""
+        inputs = self.input_tensor if self.input_tensor is not None else keras.Input(shape, name="image")
+        try:
+            x = self.family.trunk(inputs, **self.settings)
+        except ValueError as error:  # Keras: "computed output size would be negative"
+            open_input = keras.Input((None, None, shape[2]))
+            least = graph.minimum_size(keras.Model(open_input, self.family.trunk(open_input, **self.settings)))
+            if all(size is None or size >= low for size, low in zip(shape, least, strict=False)):
+                raise
+            raise KerasVisionError(
+                f"input_shape={shape} is too small for {self.row}: at least {least[0]} x {least[1]} pixels."
+            ) from error
+        return (inputs if self.input_tensor is None else keras.utils.get_source_inputs(inputs)), x
+
+    def _load(self, model: VisionModel, arrays: Arrays, source: str) -> None:
+        arrays = _adapt_first_kernel(model, arrays)
+        present = {layer.name for layer in model.layers}
+        unused = [k for k in arrays if k.startswith(self.family.head_layers) and k.partition("/")[0] not in present]
+        arrays = {k: v for k, v in arrays.items() if k not in unused}
+        replaced = self._replaced(model, arrays)
+        fitting = {k: v for k, v in arrays.items() if k.partition("/")[0] not in replaced}
+        report = weight_files.load(model, fitting, ("missing",), source)
+        if lost := [path for path in report.missing if path.partition("/")[0] not in replaced]:
+            raise WeightsError(f"{source} does not fit {self.row}: {len(lost)} missing: {', '.join(lost[:5])}.")
+        if replaced and self.classes is None and not any(k.startswith(self.family.classifiers) for k in arrays):
+            raise WeightsError(
+                f"{source} holds no classifier: pass include_top=False, or classes=N to train a new one."
+            )
+        if replaced:
+            warnings.warn(
+                f"{self.row}: {', '.join(sorted(replaced))} start from random values, because {source} has no weights "
+                f"of that shape for {self.classes} classes. Train before use.",
+                KerasVisionWarning,
+                stacklevel=5,
+            )
+
+    def _replaced(self, model: VisionModel, arrays: Arrays) -> set[str]:
+        """Layers of the head for which the file has nothing, or another number of classes, and the caller knows it."""
+        replaced = set()
+        for path, key, variable in weight_files.variables(model, arrays):
+            layer = path.partition("/")[0]
+            differs = key is None or (
+                layer.startswith(self.family.classifiers) and arrays[key].shape != tuple(variable.shape)
+            )
+            if differs and layer.startswith(self.family.head_layers):
+                replaced.add(layer)
+        return replaced
+
+    def _card(self, model: VisionModel, file: WeightsFile | None, source: str | None) -> ModelCard:
+        height, width, channels = keras.tree.flatten(model.inputs)[0].shape[1:]
+        spec = file.preprocessing if file else self.family.preprocessing
+        spec = spec.for_input(height or spec.size[0], width or spec.size[1], channels)
+        known = self.family.weights.get(self.row, ())
+        return ModelCard(
+            name=self.row,
+            family=self.family.name,
+            paper=self.family.paper,
+            table=self.family.table_in_paper,
+            parameters=model.count_params(),
+            trainable_parameters=sum(int(np.prod(w.shape)) for w in model.trainable_weights),
+            multiply_adds=graph.multiply_adds(model),
+            input_shape=(height, width, channels),
+            output=_OUTPUTS[self.activation] if self.include_top else "features",
+            preprocessing=spec,
+            weights=known,
+            loaded=source,
+            deviations=self.family.deviations,
+        )
+
+
+def _adapt_first_kernel(model: VisionModel, arrays: Arrays) -> Arrays:
+    """Three-channel kernels to the model's channels: summed for one, tiled and scaled by 3/N for N."""
+    channels = keras.tree.flatten(model.inputs)[0].shape[-1]
+    first = next(layer for layer in model.layers if layer.weights).name
+    key = next((k for k in (f"{first}/kernel", f"{first}/0") if k in arrays), None)
+    if channels == 3 or key is None or arrays[key].shape[-2] != 3:
+        return arrays
+    kernel = arrays[key]
+    if channels == 1:
+        adapted = kernel.sum(axis=-2, keepdims=True)
+    else:
+        adapted = kernel[..., np.arange(channels) % 3, :] * np.float32(3 / channels)
+    return {**arrays, key: adapted}
+
+
+def _features(model: VisionModel, names: Collection[str] | None) -> VisionModel:
+    """A model that returns the named feature maps in a dict; by default the last map of each stride."""
+    known = taps_of(model)
+    if names is None:
+        names = list({tap.stride: tap.name for tap in known.values()}.values())
+    outputs = {}
+    for name in [names] if isinstance(names, str) else names:
+        layer = name.replace("/", "_")  # Keras allows no "/" in a layer's name
+        if layer not in known:
+            near = difflib.get_close_matches(layer, known, n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise KerasVisionError(f"{model.name} has no tap {name!r}.{hint} Known: {', '.join(known)}.")
+        outputs[name] = model.get_layer(layer).output
+    return VisionModel(model.inputs, outputs, name=model.name, card=model.card)
+
+
+def _docstring(family: Family, row: str, default: str | None) -> str:
+    settings = ", ".join(f"{key}={value!r}" for key, value in family.table[row].items())
+    return f"""{row} of "{family.paper.title}" ({family.paper.authors}, {family.paper.year}), {family.table_in_paper}.
+
+    Args:
+        include_top: whether to add the classifier.
+        weights: None (random), the path of a weight file, or a name of the model card. Default: {default!r}.
+        input_tensor: symbolic image batch `(n, h, w, c)` to build on, in place of a new input.
+        input_shape: (height, width, channels); height and width may be None without the top.
+        pooling: without the top: None `(n, h, w, c)`, "avg" or "max" `(n, c)`.
+        classes: number of classes; None takes the weights' own, else 1000. Another number than the weights' gets a new
+            classifier, with a `KerasVisionWarning`.
+        classifier_activation: "softmax", "sigmoid", or None for logits.
+        name: of the model.
+        features_only: return a dict of feature maps, by the names in `taps`, in place of the classifier.
+        taps: names of layers of the paper; by default the last map of each stride.
+        output_stride: stop shrinking at this stride and go on with atrous convolution.
+        **settings: columns of the family's table, here {settings}.
+
+    Returns:
+        A `VisionModel` (functional `keras.Model`): pixels after `preprocess_input` to `(n, classes)`.
+
+    Raises:
+        KerasVisionError: arguments that do not go together, an input below the smallest size, an unknown tap.
+        WeightsError: the weights cannot be found or do not fit.
+    """

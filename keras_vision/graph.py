@@ -1,0 +1,205 @@
+"""Facts computed from a built functional model: strides, receptive fields, multiply-adds, smallest input, dilation."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_vision.errors import KerasVisionError
+from keras_vision.layers import AtrousPooling2D
+
+_CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+_POOLINGS = (layers.MaxPooling2D, layers.AveragePooling2D)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """One layer's sliding window along one axis, in cells of its input."""
+
+    kernel: int = 1
+    stride: int = 1
+    dilation: int = 1
+    same: bool = False
+    padding: tuple[int, int] = (0, 0)
+
+    def pads(self, size: int | None) -> tuple[int, int]:
+        """Cells added before and after an axis of `size` cells (None: a size that the stride divides)."""
+        if not self.same:
+            return self.padding
+        reach = (self.kernel - 1) * self.dilation + 1
+        steps = 0 if size is None else (math.ceil(size / self.stride) - 1) * self.stride - size
+        total = max(reach + (steps if size is not None else -self.stride), 0)
+        return total // 2, total - total // 2
+
+    def output_size(self, size: int) -> int:
+        """Cells that come out of `size` cells."""
+        reach = (self.kernel - 1) * self.dilation + 1
+        return (size + sum(self.pads(size)) - reach) // self.stride + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """Which input pixels cell 0 of a feature map sees along one axis: `first` to `last`; the next cell, `stride` on."""
+
+    stride: int = 1
+    first: int = 0
+    last: int = 0
+
+    @property
+    def receptive_field(self) -> int:
+        """Extent of the seen pixels."""
+        return self.last - self.first + 1
+
+    def through(self, window: Window, size: int | None) -> Axis:
+        """The axis after a layer with this window."""
+        before = window.pads(size)[0]
+        first = self.first - before * self.stride
+        reach = (window.kernel - 1) * window.dilation * self.stride
+        last = self.last + reach - before * self.stride
+        return Axis(self.stride * window.stride, first, last)
+
+
+def windows(layer: Any) -> tuple[Window, Window]:
+    """The windows of a layer along height and width; elementwise layers have the trivial one."""
+    if isinstance(layer, AtrousPooling2D):
+        same = layer.padding == "same"
+        h, w = (Window(cells, 1, layer.dilation_rate, same) for cells in layer.pool_size)
+    elif isinstance(layer, _CONVOLUTIONS):
+        kernel, strides, rates = (_pair(v) for v in (layer.kernel_size, layer.strides, layer.dilation_rate))
+        same = layer.padding == "same"
+        h, w = (Window(k, s, d, same) for k, s, d in zip(kernel, strides, rates, strict=True))
+    elif isinstance(layer, _POOLINGS):
+        pool, strides = _pair(layer.pool_size), _pair(layer.strides)
+        same = layer.padding == "same"
+        h, w = (Window(k, s, 1, same) for k, s in zip(pool, strides, strict=True))
+    elif isinstance(layer, layers.ZeroPadding2D):
+        h, w = (Window(padding=tuple(p)) for p in layer.padding)
+    else:
+        h = w = Window()
+    return h, w
+
+
+def feature_maps(model: keras.Model) -> Iterator[tuple[Any, tuple[Axis, Axis]]]:
+    """Layers whose output is `(n, h, w, c)`, in topological order, each with the geometry of its output."""
+    axes: dict[int, tuple[Axis, Axis]] = {}
+    for layer in model.operations:
+        output = layer.output
+        if not hasattr(output, "shape") or len(output.shape) != 4:
+            continue
+        inputs = [t for t in keras.tree.flatten(layer.input) if id(t) in axes]
+        if isinstance(layer, layers.InputLayer):
+            axes[id(output)] = (Axis(), Axis())
+        elif inputs:
+            geometry = []
+            for i, window in enumerate(windows(layer)):
+                merged = _merge([axes[id(t)][i] for t in inputs], layer.name)
+                geometry.append(merged.through(window, inputs[0].shape[1 + i]))
+            axes[id(output)] = (geometry[0], geometry[1])
+        else:
+            continue  # a gate made from a vector, such as squeeze-and-excitation's: no position in the image
+        yield layer, axes[id(output)]
+
+
+def multiply_adds(model: keras.Model) -> int | None:
+    """Multiply-adds of all convolutions and dense layers for one image; None where the input size is open."""
+    total = 0
+    for layer in model.layers:
+        kernels = [w for w in layer.weights if w.name.endswith("kernel")]
+        if not kernels:
+            continue
+        source = layer.input if isinstance(layer, layers.Conv2DTranspose) else layer.output
+        positions = source.shape[1:-1]
+        if None in positions:
+            return None
+        total += sum(math.prod(k.shape) for k in kernels) * math.prod(positions)
+    return total
+
+
+def minimum_size(model: keras.Model) -> tuple[int, int]:
+    """Smallest input height and width, in pixels, for which every feature map has at least one cell."""
+    return _smallest(model, 0), _smallest(model, 1)
+
+
+def dilate(model: keras.Model, output_stride: int) -> keras.Model:
+    """A model with new weights whose feature maps stop shrinking at `output_stride`; later layers get holes instead.
+
+    Every `output_stride / stride`-th cell equals the original's cell where both see only real pixels.
+    Layer names stay, so the original's weights load.
+
+    Raises:
+        KerasVisionError: the stride is not one that the network passes through.
+
+    Source: DeepLab (Chen et al., 2015), section 3.1.
+    """
+    before = {id(layer.output): axes for layer, axes in feature_maps(model)}
+    reached = sorted({axes[0].stride for axes in before.values()})
+    if output_stride not in reached:
+        raise KerasVisionError(f"output_stride={output_stride}; {model.name} passes through the strides {reached}.")
+
+    def clone(layer: Any) -> Any:
+        source = keras.tree.flatten(layer.input)[0] if layer.input is not None else None
+        if id(source) not in before or len(getattr(layer.output, "shape", ())) != 4:
+            return layer.__class__.from_config(layer.get_config())
+        return _dilated(layer, before[id(source)][0].stride, output_stride)
+
+    return keras.models.clone_model(model, clone_function=clone)
+
+
+def _dilated(layer: Any, stride: int, output_stride: int) -> Any:
+    holes = max(stride // output_stride, 1)
+    config = layer.get_config()
+    if isinstance(layer, layers.ZeroPadding2D):
+        config["padding"] = tuple(tuple(p * holes for p in side) for side in layer.padding)
+    elif isinstance(layer, _CONVOLUTIONS + _POOLINGS):
+        own = _pair(layer.strides)[0]
+        kept = own if stride * own <= output_stride else max(output_stride // stride, 1)
+        config["strides"] = (kept, kept)
+        if isinstance(layer, _CONVOLUTIONS):
+            config["dilation_rate"] = tuple(d * holes for d in _pair(layer.dilation_rate))
+        elif holes > 1:
+            mode = "max" if isinstance(layer, layers.MaxPooling2D) else "average"
+            return AtrousPooling2D(
+                layer.pool_size, holes, mode, layer.padding, name=layer.name, dtype=layer.dtype_policy
+            )
+    return layer.__class__.from_config(config)
+
+
+def _smallest(model: keras.Model, axis: int) -> int:
+    low, high = 1, 1
+    while not _fits(model, axis, high):
+        low, high = high + 1, high * 2
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _fits(model, axis, middle) else (middle + 1, high)
+    return low
+
+
+def _fits(model: keras.Model, axis: int, size: int) -> bool:
+    sizes: dict[int, int] = {}
+    for layer in model.operations:
+        if len(getattr(layer.output, "shape", ())) != 4:
+            continue
+        inputs = [sizes[id(t)] for t in keras.tree.flatten(layer.input) if id(t) in sizes]
+        if isinstance(layer, layers.InputLayer):
+            sizes[id(layer.output)] = size
+        elif inputs:
+            sizes[id(layer.output)] = windows(layer)[axis].output_size(inputs[0])
+            if sizes[id(layer.output)] < 1:
+                return False
+    return True
+
+
+def _merge(axes: list[Axis], name: str) -> Axis:
+    strides = {axis.stride for axis in axes}
+    if len(strides) > 1:
+        raise KerasVisionError(f"layer {name} joins feature maps of different strides {sorted(strides)}.")
+    return Axis(strides.pop(), min(a.first for a in axes), max(a.last for a in axes))
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])

@@ -1,0 +1,188 @@
+"""Names, model cards and construction by name. Families register here when they are imported; this file imports none."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import fnmatch
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keras_vision.errors import KerasVisionError
+from keras_vision.runtime.preprocessing import Preprocessing
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """Where an architecture was published."""
+
+    title: str
+    authors: str
+    year: int
+    arxiv: str
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsFile:
+    """A public file of trained weights.
+
+    Attributes:
+        name: what `weights=` calls it, such as "imagenet".
+        file: file name; the suffix picks the reader.
+        url: public address it is fetched from.
+        hash: "sha256:..." or "md5:..." of the whole file.
+        classes: number of classes of its classifier.
+        preprocessing: what its training used.
+        source: who trained it, on what.
+        licence: terms, as stated at the source.
+    """
+
+    name: str
+    file: str
+    url: str
+    hash: str
+    classes: int
+    preprocessing: Preprocessing
+    source: str
+    licence: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """What one should know of a model before using it. Counts are computed from the built graph.
+
+    Attributes:
+        name: constructor's name.
+        family: module of the family, such as "squeezenet".
+        paper: publication; `table` is the place in it.
+        parameters: all weights, batch-norm statistics included; `trainable_parameters` without them.
+        multiply_adds: of convolutions and dense layers for one image at `input_shape`; None for an open size.
+        input_shape: (height, width, channels); None for an open size.
+        output: "probability", "logit", or "features".
+        preprocessing: how a photograph becomes the input.
+        weights: public files that `weights=` accepts by name.
+        loaded: the weights this instance was built with; None for random ones.
+        licence: of the code that builds the architecture.
+        deviations: where this differs from the paper, and why.
+    """
+
+    name: str
+    family: str
+    paper: Paper
+    table: str
+    parameters: int
+    trainable_parameters: int
+    multiply_adds: int | None
+    input_shape: tuple[int | None, int | None, int]
+    output: str
+    preprocessing: Preprocessing
+    weights: tuple[WeightsFile, ...] = ()
+    loaded: str | None = None
+    licence: str = "Apache-2.0"
+    deviations: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
+        """The inverse of `to_dict`.
+
+        Raises:
+            KerasVisionError: the values do not describe a model.
+        """
+        try:
+            files = tuple(
+                WeightsFile(**{**w, "preprocessing": Preprocessing.from_dict(w["preprocessing"])})
+                for w in values["weights"]
+            )
+            parts = {
+                "paper": Paper(**values["paper"]),
+                "preprocessing": Preprocessing.from_dict(values["preprocessing"]),
+                "weights": files,
+                "input_shape": tuple(values["input_shape"]),
+                "deviations": tuple(values["deviations"]),
+            }
+            return cls(**{**values, **parts})
+        except (KeyError, TypeError) as error:
+            raise KerasVisionError(f"not a model card: {error}.") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One registered model: its public name, its constructor, and its public weights."""
+
+    name: str
+    construct: Callable[..., Any]
+    weights: tuple[WeightsFile, ...]
+
+
+_ENTRIES: dict[str, Entry] = {}
+
+
+def register(entry: Entry) -> None:
+    """Add a model under its name; a family calls this once per row of its table.
+
+    Raises:
+        KerasVisionError: another model already answers to the name.
+    """
+    key = _key(entry.name)
+    if key in _ENTRIES:
+        raise KerasVisionError(f"two models answer to {entry.name!r}: choose another name.")
+    _ENTRIES[key] = entry
+
+
+def find(name: str) -> Entry:
+    """The entry of a model's name; case, "_" and "-" do not matter.
+
+    Raises:
+        KerasVisionError: no such model; the message suggests the nearest names.
+    """
+    if _key(name) in _ENTRIES:
+        return _ENTRIES[_key(name)]
+    near = [_ENTRIES[k].name for k in difflib.get_close_matches(_key(name), _ENTRIES, n=3)]
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(list_models())}."
+    raise KerasVisionError(f"no model is called {name!r}. {hint}")
+
+
+def create_model(name: str, **kwargs: Any) -> Any:
+    """Build a model by name, such as ``create_model("inception_v3", classes=10)``.
+
+    Args:
+        name: constructor's name or its snake_case, any case.
+        **kwargs: the constructor's arguments.
+
+    Returns:
+        A `keras_vision.model.VisionModel`, which is a functional `keras.Model`.
+
+    Raises:
+        KerasVisionError: unknown name or argument.
+    """
+    return find(name).construct(**kwargs)
+
+
+def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
+    """Names of the models whose name matches a shell pattern (any case), sorted.
+
+    Args:
+        pattern: such as "squeeze*".
+        pretrained: only those with a public file of trained weights.
+    """
+    names = [e.name for e in _ENTRIES.values() if e.weights or not pretrained]
+    return sorted(n for n in names if fnmatch.fnmatchcase(_key(n), _key(pattern)))
+
+
+@functools.cache
+def model_card(name: str) -> ModelCard:
+    """The card of a model at its default size, with counts computed by building it once.
+
+    Raises:
+        KerasVisionError: no such model.
+    """
+    return find(name).construct(weights=None).card
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")

@@ -1,0 +1,63 @@
+"""Reader of Keras' own weight files: legacy `.h5`, `.weights.h5` and `.keras`. Only arrays are read, no code runs."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from keras_vision.errors import WeightsError
+
+_RECORD = "model.weights.h5"  # the member of a `.keras` archive that holds the weights
+
+
+def read_keras(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a Keras weight file by "layer/variable".
+
+    Files in the older layout name their variables ("conv1/kernel"); the others only number them ("conv1/0").
+
+    Raises:
+        WeightsError: the file is truncated, not HDF5, or holds no weights.
+    """
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                stream: Path | io.BytesIO = io.BytesIO(archive.read(_RECORD))
+        else:
+            stream = path
+        with h5py.File(stream, "r") as file:
+            group = file.get("model_weights", file)
+            read = _legacy if "layer_names" in group.attrs else _numbered
+            arrays = dict(read(group))
+    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path}: damaged, or not a Keras weight file ({error}).") from error
+    if not arrays:
+        raise WeightsError(f"{path}: holds no weights.")
+    return arrays
+
+
+def _legacy(file: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:
+    for layer in map(_text, file.attrs["layer_names"]):
+        for name in map(_text, file[layer].attrs["weight_names"]):
+            variable = name.rsplit("/", 1)[-1].removesuffix(":0")
+            yield f"{layer}/{variable}", np.asarray(file[layer][name])
+
+
+def _numbered(file: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:
+    found: list[tuple[str, np.ndarray]] = []
+
+    def visit(path: str, item: h5py.HLObject) -> None:
+        head, _, number = path.rpartition("/")
+        if isinstance(item, h5py.Dataset) and "layers/" in path and "seed_generator" not in path:
+            found.append((f"{_text(file[head].attrs['name'])}/{number}", np.asarray(item)))
+
+    file.visititems(visit)
+    yield from found
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
