@@ -1,4 +1,4 @@
-"""Names, model cards and construction by name. Families register here when they are imported; this file imports none."""
+"""Names, model cards and construction by name. Families register here when imported."""
 
 from __future__ import annotations
 

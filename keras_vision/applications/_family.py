@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import warnings
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ import numpy as np
 from keras import layers
 
 from keras_vision import graph
-from keras_vision import weights as weight_files
-from keras_vision.errors import KerasVisionError, KerasVisionWarning, WeightsError
+from keras_vision.errors import KerasVisionError
 from keras_vision.model import VisionModel
 from keras_vision.model import taps as taps_of
 from keras_vision.registry import Entry, ModelCard, Paper, WeightsFile, register
 from keras_vision.runtime.preprocessing import Preprocessing
+from keras_vision.weights import load_pretrained, read, resolve
 
 Arrays = dict[str, np.ndarray]
 _POOLINGS = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
@@ -175,7 +174,8 @@ class Request:
         if self.output_stride is not None:
             model = graph.dilate(model, self.output_stride)
         if source is not None:
-            self._load(model, arrays, source)
+            family = self.family
+            load_pretrained(model, arrays, family.head_layers, family.classifiers, self.classes, source)
         return model.with_card(self._card(model, file, source))
 
     def _check(self) -> None:
@@ -216,8 +216,8 @@ class Request:
         if weights is None:
             return {}, None, None
         known = self.family.weights.get(self.row, ())
-        path, file = weight_files.resolve(weights, known)
-        arrays = self.family.convert(weight_files.read(path, self.family.readers), self.settings)
+        path, file = resolve(weights, known)
+        arrays = self.family.convert(read(path, self.family.readers), self.settings)
         return arrays, file, file.source if file else path.name
 
     def _classes(self, arrays: Arrays) -> int:
@@ -243,40 +243,6 @@ class Request:
             ) from error
         return (inputs if self.input_tensor is None else keras.utils.get_source_inputs(inputs)), x
 
-    def _load(self, model: VisionModel, arrays: Arrays, source: str) -> None:
-        arrays = _adapt_first_kernel(model, arrays)
-        present = {layer.name for layer in model.layers}
-        unused = [k for k in arrays if k.startswith(self.family.head_layers) and k.partition("/")[0] not in present]
-        arrays = {k: v for k, v in arrays.items() if k not in unused}
-        replaced = self._replaced(model, arrays)
-        fitting = {k: v for k, v in arrays.items() if k.partition("/")[0] not in replaced}
-        report = weight_files.load(model, fitting, ("missing",), source)
-        if lost := [path for path in report.missing if path.partition("/")[0] not in replaced]:
-            raise WeightsError(f"{source} does not fit {self.row}: {len(lost)} missing: {', '.join(lost[:5])}.")
-        if replaced and self.classes is None and not any(k.startswith(self.family.classifiers) for k in arrays):
-            raise WeightsError(
-                f"{source} holds no classifier: pass include_top=False, or classes=N to train a new one."
-            )
-        if replaced:
-            warnings.warn(
-                f"{self.row}: {', '.join(sorted(replaced))} start from random values, because {source} has no weights "
-                f"of that shape for {self.classes} classes. Train before use.",
-                KerasVisionWarning,
-                stacklevel=5,
-            )
-
-    def _replaced(self, model: VisionModel, arrays: Arrays) -> set[str]:
-        """Layers of the head for which the file has nothing, or another number of classes, and the caller knows it."""
-        replaced = set()
-        for path, key, variable in weight_files.variables(model, arrays):
-            layer = path.partition("/")[0]
-            differs = key is None or (
-                layer.startswith(self.family.classifiers) and arrays[key].shape != tuple(variable.shape)
-            )
-            if differs and layer.startswith(self.family.head_layers):
-                replaced.add(layer)
-        return replaced
-
     def _card(self, model: VisionModel, file: WeightsFile | None, source: str | None) -> ModelCard:
         height, width, channels = keras.tree.flatten(model.inputs)[0].shape[1:]
         spec = file.preprocessing if file else self.family.preprocessing
@@ -297,21 +263,6 @@ class Request:
             loaded=source,
             deviations=self.family.deviations,
         )
-
-
-def _adapt_first_kernel(model: VisionModel, arrays: Arrays) -> Arrays:
-    """Three-channel kernels to the model's channels: summed for one, tiled and scaled by 3/N for N."""
-    channels = keras.tree.flatten(model.inputs)[0].shape[-1]
-    first = next(layer for layer in model.layers if layer.weights).name
-    key = next((k for k in (f"{first}/kernel", f"{first}/0") if k in arrays), None)
-    if channels == 3 or key is None or arrays[key].shape[-2] != 3:
-        return arrays
-    kernel = arrays[key]
-    if channels == 1:
-        adapted = kernel.sum(axis=-2, keepdims=True)
-    else:
-        adapted = kernel[..., np.arange(channels) % 3, :] * np.float32(3 / channels)
-    return {**arrays, key: adapted}
 
 
 def _features(model: VisionModel, names: Collection[str] | None) -> VisionModel:

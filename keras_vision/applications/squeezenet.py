@@ -1,8 +1,8 @@
 """SqueezeNet (Iandola et al., 2016), Table 1, Figure 2 and the metaparameters of section 5.
 
 Deviations: the authors' released v1.0 network pads conv10 by one pixel (15 x 15 scores at 227), which Table 1 does not
-show (13 x 13); the row follows the release, `conv10_padding=0` the table. Table 1 prints 224 for the input, but its 111 x 111
-map needs 227. Pooling rounds up, as in Caffe. A ReLU follows conv10, as released.
+show (13 x 13); the row follows the release, `conv10_padding=0` the table. Table 1 prints 224 for the
+input, but its 111 x 111 map needs 227. Pooling rounds up, as in Caffe. A ReLU follows conv10, as released.
 """
 
 from collections.abc import Iterator, Mapping

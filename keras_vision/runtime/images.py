@@ -21,7 +21,8 @@ Source = str | os.PathLike | bytes | np.ndarray | Image.Image
 def open_image(source: Source) -> Image.Image:
     """Decode one image, upright by its EXIF orientation, as 8-bit RGB or grey.
 
-    The first frame of an animation is taken, CMYK is converted, 16-bit grey is scaled to 8 bits, transparency is dropped.
+    The first frame of an animation is taken, CMYK is converted, 16-bit grey is scaled to 8 bits,
+    transparency is dropped.
 
     Args:
         source: a path, the encoded bytes, a Pillow image, or uint8 pixels `(h, w)`, `(h, w, 1)` or `(h, w, 3)`.

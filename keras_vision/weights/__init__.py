@@ -1,7 +1,8 @@
 """Weights from public files into models, strictly: see `load` for what is accepted and what is an error."""
 
 from keras_vision.weights.deep_compression import read_deep_compression
-from keras_vision.weights.loading import LoadReport, load, variables
+from keras_vision.weights.loading import LoadReport, load
+from keras_vision.weights.pretrained import load_pretrained
 from keras_vision.weights.store import home, read, resolve, verify
 
-__all__ = ["LoadReport", "home", "load", "read", "read_deep_compression", "resolve", "variables", "verify"]
+__all__ = ["LoadReport", "home", "load", "load_pretrained", "read", "read_deep_compression", "resolve", "verify"]
