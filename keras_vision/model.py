@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_vision import graph
 from keras_vision.errors import KerasVisionError
@@ -71,6 +72,14 @@ class VisionModel(keras.Model):
         """This model, carrying the card."""
         self._card = card
         return self
+
+
+def normalize(x: Any, preprocessing: Preprocessing) -> Any:
+    """`Preprocessing.normalize` on tensors of any Keras backend; works inside a graph."""
+    x = keras.ops.cast(x, "float32")
+    if preprocessing.color == "BGR":
+        x = keras.ops.flip(x, axis=-1)
+    return (x - np.array(preprocessing.mean, "float32")) / np.array(preprocessing.std, "float32")
 
 
 @dataclasses.dataclass(frozen=True)

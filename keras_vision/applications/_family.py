@@ -18,7 +18,7 @@ from keras import layers
 
 from keras_vision import graph
 from keras_vision.errors import KerasVisionError
-from keras_vision.model import VisionModel
+from keras_vision.model import VisionModel, normalize
 from keras_vision.model import taps as taps_of
 from keras_vision.registry import Entry, ModelCard, Paper, WeightsFile, register
 from keras_vision.runtime.preprocessing import Preprocessing
@@ -124,14 +124,6 @@ class Family:
             raise KerasVisionError(
                 f"imagenet_class_index.json could not be fetched ({error}); put it into ~/.keras/models."
             ) from error
-
-
-def normalize(x: Any, preprocessing: Preprocessing) -> Any:
-    """`Preprocessing.normalize` on tensors of any Keras backend; works inside a graph."""
-    x = keras.ops.cast(x, "float32")
-    if preprocessing.color == "BGR":
-        x = keras.ops.flip(x, axis=-1)
-    return (x - np.array(preprocessing.mean, "float32")) / np.array(preprocessing.std, "float32")
 
 
 def layer_output(x: Any, name: str) -> Any:

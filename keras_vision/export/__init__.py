@@ -1,0 +1,7 @@
+"""Models to files for serving and for devices; each export is checked against the Keras model before it is kept."""
+
+from keras_vision.export.litert import to_litert
+from keras_vision.export.parity import Parity
+from keras_vision.export.saved_model import to_saved_model
+
+__all__ = ["Parity", "to_litert", "to_saved_model"]

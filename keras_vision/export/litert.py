@@ -1,0 +1,88 @@
+"""LiteRT (TFLite) files with builtin ops only, their preprocessing described in the file, checked against the model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from keras_vision.errors import ExportError
+from keras_vision.export.metadata import add_metadata
+from keras_vision.export.parity import Parity, compare, named_outputs, sample_pixels
+from keras_vision.files import whole_file
+from keras_vision.model import VisionModel, normalize
+
+
+def to_litert(
+    model: VisionModel,
+    path: str | os.PathLike,
+    *,
+    preprocessing: bool = False,
+    uint8_input: bool = False,
+    overwrite: bool = False,
+) -> Parity:
+    """Write a float32 LiteRT file for one image at a time and prove that it computes what the model computes.
+
+    Labels, card and normalisation go into the file as LiteRT metadata, which `runtime.Predictor` reads.
+
+    Args:
+        model: with a fixed input size.
+        path: file to write, usually `.tflite`.
+        preprocessing: take RGB pixels in 0–255 and normalise in the graph; resizing stays with the caller.
+        uint8_input: take them as uint8; implies `preprocessing`.
+        overwrite: replace an existing file.
+
+    Returns:
+        The parity check.
+
+    Raises:
+        ExportError: open input size, an op LiteRT lacks, or outputs that differ; nothing is written.
+        KerasVisionError: the file exists, or cannot be written.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(f"exporting needs KERAS_BACKEND=tensorflow, not {keras.backend.backend()!r}.")
+    shape = keras.tree.flatten(model.inputs)[0].shape[1:]
+    if None in shape:
+        raise ExportError(f"{model.name} takes {shape}; LiteRT needs a fixed size: build it with input_shape=(h, w, c).")
+    in_graph = preprocessing or uint8_input
+    with whole_file(path, overwrite) as file:
+        file.write_bytes(_convert(model, (1, *shape), in_graph, uint8_input))
+        spec = model.preprocessing.without_normalization() if in_graph else model.preprocessing
+        add_metadata(file, model, spec)
+        return _check(model, file, in_graph)
+
+
+def _convert(model: VisionModel, shape: tuple[int, ...], in_graph: bool, uint8_input: bool) -> bytes:
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8 if uint8_input else tf.float32, name="image")])
+    def serve(image: Any) -> dict[str, Any]:
+        x = normalize(image, model.preprocessing) if in_graph else image
+        return named_outputs(model, model(x, training=False))
+
+    module = tf.Module()  # tracks the variables, so that the converter can freeze them
+    module.tracked, module.serve = [variable.value for variable in model.variables], serve
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], module)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    try:
+        return converter.convert()
+    except Exception as error:  # the converter's own ConverterError is not public
+        raise ExportError(f"{model.name} does not convert to LiteRT's builtin ops: {error}") from error
+
+
+def _check(model: VisionModel, file: Path, in_graph: bool) -> Parity:
+    interpreter = Interpreter(model_path=str(file), num_threads=os.cpu_count())
+    run = interpreter.get_signature_runner()
+    dtype = run.get_input_details()["image"]["dtype"]
+    spec = model.preprocessing
+    expected, got = [], []
+    for pixels in sample_pixels(spec)[:, None]:
+        normalized = spec.normalize(pixels)
+        expected.append(named_outputs(model, model(normalized, training=False)))
+        got.append(run(image=pixels.astype(dtype) if in_graph else normalized))
+    names = list(expected[0])
+    columns = [[np.concatenate([row[name] for row in rows]) for name in names] for rows in (expected, got)]
+    return compare(*columns, what=f"the LiteRT file of {model.name}")

@@ -1,0 +1,93 @@
+"""TensorFlow SavedModel with serving signatures; loads in a TensorFlow process that has no keras_vision."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vision.data.decode import load_pixels
+from keras_vision.errors import ExportError
+from keras_vision.export.parity import Parity, compare, named_outputs, sample_pixels
+from keras_vision.files import whole_folder
+from keras_vision.model import VisionModel, normalize
+from keras_vision.runtime.predictor import CARD_FILE, LABELS_FILE
+
+
+def to_saved_model(model: VisionModel, path: str | os.PathLike, *, overwrite: bool = False) -> Parity:
+    """Write a SavedModel and prove that it computes what the model computes.
+
+    Signatures: "serve" (also the default) takes preprocessed images `(n, h, w, c)` float32; "serve_bytes" takes encoded
+    images `(n,)` and decodes, resizes, crops and normalises them in the graph. Outputs are named. The card and the labels
+    are assets.
+
+    Args:
+        model: with a fixed input size for "serve_bytes".
+        path: folder to write.
+        overwrite: replace an existing folder.
+
+    Returns:
+        The parity check over both signatures.
+
+    Raises:
+        ExportError: the outputs differ; nothing is written.
+        KerasVisionError: the folder exists, or cannot be written.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(f"exporting needs KERAS_BACKEND=tensorflow, not {keras.backend.backend()!r}.")
+    with whole_folder(path, overwrite) as folder, tempfile.TemporaryDirectory() as assets:
+        module = _Serving(model, Path(assets))
+        signatures = {"serving_default": module.serve, "serve": module.serve, "serve_bytes": module.serve_bytes}
+        tf.saved_model.save(module, str(folder), signatures=signatures)
+        return _check(model, folder)
+
+
+class _Serving(tf.Module):
+    def __init__(self, model: VisionModel, assets: Path):
+        super().__init__()
+        self._tracked = [variable.value for variable in model.variables]
+        self._assets = []
+        texts = {CARD_FILE: json.dumps(model.card.to_dict(), indent=1)}
+        if model.labels is not None:
+            texts[LABELS_FILE] = "\n".join(model.labels)
+        for name, text in texts.items():
+            (assets / name).write_text(text)
+            self._assets.append(tf.saved_model.Asset(str(assets / name)))
+        spec = model.preprocessing
+        shape = keras.tree.flatten(model.inputs)[0].shape
+
+        @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="image")])
+        def serve(image: Any) -> dict[str, Any]:
+            return named_outputs(model, model(image, training=False))
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+        def serve_bytes(image_bytes: Any) -> dict[str, Any]:
+            pixels = tf.map_fn(lambda b: load_pixels(b, spec), image_bytes, fn_output_signature=tf.float32)
+            return named_outputs(model, model(normalize(pixels, spec), training=False))
+
+        self.serve, self.serve_bytes = serve, serve_bytes
+
+
+def _check(model: VisionModel, folder: Path) -> Parity:
+    """Both signatures of the file against the Keras model, the second on PNGs, which lose nothing."""
+    loaded = tf.saved_model.load(str(folder))
+    spec = model.preprocessing
+    pixels = sample_pixels(spec)
+    encoded = tf.constant([tf.io.encode_png(image).numpy() for image in pixels])
+    resized = np.stack([load_pixels(e, spec).numpy() for e in encoded])
+    found = []
+    for name, argument, images in (
+        ("serve", tf.constant(spec.normalize(pixels)), pixels),
+        ("serve_bytes", encoded, resized),
+    ):
+        expected = named_outputs(model, model(spec.normalize(images), training=False))
+        got = loaded.signatures[name](argument)
+        what = f"the SavedModel signature {name!r} of {model.name}"
+        found.append(compare(list(expected.values()), [got[key] for key in expected], what))
+    return max(found, key=lambda parity: parity.max_difference)

@@ -1,0 +1,142 @@
+"""Classifying images with an exported LiteRT model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from keras_vision.errors import KerasVisionError
+from keras_vision.runtime.images import Source, open_image
+from keras_vision.runtime.preprocessing import Preprocessing
+
+CARD_FILE = "card.json"
+LABELS_FILE = "labels.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """One class of one image.
+
+    Attributes:
+        label: the class's name, or its index as text where the model has no labels.
+        index: position in the model's output.
+        probability: between 0 and 1.
+    """
+
+    label: str
+    index: int
+    probability: float
+
+
+def top_predictions(probabilities: np.ndarray, labels: Sequence[str] | None, top: int = 5) -> list[Prediction]:
+    """The `top` most probable classes of one image, best first."""
+    best = np.argsort(-probabilities, kind="stable")[:top]
+    return [Prediction(labels[i] if labels else str(i), int(i), float(probabilities[i])) for i in best]
+
+
+class Predictor:
+    """A LiteRT classifier with its preprocessing and labels, both read from the file's metadata.
+
+    Args:
+        path: a `.tflite` file written by `keras_vision.export.to_litert`, or any other one if `preprocessing` is given.
+        threads: CPU threads; by default all cores.
+        preprocessing: in place of the file's.
+        labels: in place of the file's.
+
+    Raises:
+        KerasVisionError: the file is missing, damaged, no image classifier, or says nothing of its preprocessing.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        threads: int | None = None,
+        preprocessing: Preprocessing | None = None,
+        labels: Sequence[str] | None = None,
+    ):
+        self.path = Path(path)
+        self.card, stored, stored_labels = _metadata(self.path)
+        self.labels = tuple(labels) if labels is not None else stored_labels
+        if preprocessing is None and stored is None:
+            raise KerasVisionError(f"{path} does not say how to prepare images; pass preprocessing=Preprocessing(...).")
+        self.preprocessing: Preprocessing = preprocessing or stored  # type: ignore[assignment]  # checked above
+        self._interpreter = _interpreter(self.path, threads)
+        self._input = self._interpreter.get_input_details()[0]
+        outputs = self._interpreter.get_output_details()
+        shape = (1, *self.preprocessing.size, self.preprocessing.channels)
+        if tuple(self._input["shape"]) != shape or len(outputs) != 1 or len(outputs[0]["shape"]) != 2:
+            raise KerasVisionError(
+                f"{path} takes {tuple(self._input['shape'])} and gives {[tuple(o['shape']) for o in outputs]}; "
+                f"a classifier with this preprocessing takes {shape} and gives one (1, classes)."
+            )
+        self._output = outputs[0]["index"]
+        if self.labels is not None and len(self.labels) != outputs[0]["shape"][1]:
+            raise KerasVisionError(f"{len(self.labels)} labels for the {outputs[0]['shape'][1]} classes of {path}.")
+
+    def predict(self, images: Iterable[Source] | Source) -> np.ndarray:
+        """Probabilities of each image, `(n, classes)` float32.
+
+        Args:
+            images: one or more paths, encoded bytes, Pillow images or uint8 arrays `(h, w, 3)`.
+
+        Raises:
+            ImageError: an image cannot be decoded.
+        """
+        single = isinstance(images, Source)
+        rows = [self._run(open_image(image)) for image in ([images] if single else images)]  # type: ignore[list-item]
+        return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+
+    def classify(self, image: Source, top: int = 5) -> list[Prediction]:
+        """The `top` most probable classes of one image, best first.
+
+        Raises:
+            ImageError: the image cannot be decoded.
+        """
+        return top_predictions(self.predict(image)[0], self.labels, top)
+
+    def _run(self, image: object) -> np.ndarray:
+        pixels = self.preprocessing.pixels(image)  # type: ignore[arg-type]
+        if self._input["dtype"] == np.uint8:
+            tensor = pixels
+        else:
+            tensor = self.preprocessing.normalize(pixels)
+        self._interpreter.set_tensor(self._input["index"], tensor[None])
+        self._interpreter.invoke()
+        scores = self._interpreter.get_tensor(self._output)[0]
+        return _softmax(scores) if self.card.get("output") == "logit" else scores
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits - logits.max())
+    return exponentials / exponentials.sum()
+
+
+def _interpreter(path: Path, threads: int | None) -> Interpreter:
+    try:
+        interpreter = Interpreter(model_path=str(path), num_threads=threads or os.cpu_count())
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise KerasVisionError(f"{path}: damaged, or not a LiteRT model ({error}).") from error
+    return interpreter
+
+
+def _metadata(path: Path) -> tuple[dict, Preprocessing | None, tuple[str, ...] | None]:
+    """The card, the preprocessing and the labels packed at the end of the file; empty where there are none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            stored = json.loads(archive.read(CARD_FILE)) if CARD_FILE in names else {}
+            labels = archive.read(LABELS_FILE).decode().splitlines() if LABELS_FILE in names else None
+    except OSError as error:
+        raise KerasVisionError(f"{path}: {(error.strerror or str(error)).lower()}.") from error
+    except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError):  # a model without metadata
+        return {}, None, None
+    spec = stored.get("preprocessing")
+    return stored.get("card", {}), Preprocessing.from_dict(spec) if spec else None, labels and tuple(labels)

@@ -1,0 +1,194 @@
+"""What holds for every registered model; a new model is tested by being registered (and fails without its counts)."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+import keras_vision as kv
+from keras_vision import graph
+from keras_vision.model import VisionModel
+
+MODELS = kv.list_models()
+
+COUNTS = {  # published: all and trainable parameters, with 1000 classes and without the classifier
+    "InceptionV3": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
+    "InceptionV3_151": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
+    "InceptionV3_79": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
+    "SqueezeNet": (1_248_424, 1_248_424, 735_424, 735_424),
+    "SqueezeNetComplexBypass": (1_589_672, 1_589_672, 1_076_672, 1_076_672),
+    "SqueezeNetSimpleBypass": (1_248_424, 1_248_424, 735_424, 735_424),
+    "SqueezeNetV1_1": (1_235_496, 1_235_496, 722_496, 722_496),
+}
+SETTINGS = {  # trainable parameters of settings other than a row's
+    ("InceptionV3", "gamma=True"): 23_834_568,
+    ("InceptionV3", "gamma=True, auxiliary='batch_norm'"): 23_834_568 + 3_326_696,
+    **{
+        ("SqueezeNet", f"sr={sr}"): count
+        for sr, count in {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}.items()
+    },
+    **{
+        ("SqueezeNet", f"sr=0.5, pct_3x3={pct}"): count
+        for pct, count in {0.01: 1_473_128, 0.25: 2_421_352, 0.5: 3_404_392, 0.75: 4_387_432, 0.99: 5_325_416}.items()
+    },
+}
+INPUTS = {"InceptionV3": 299, "InceptionV3_151": 151, "InceptionV3_79": 79}  # the others: 227
+FEATURES = {"InceptionV3": 2048, "SqueezeNet": 512}
+
+
+def small_size(name: str) -> int:
+    """An input that leaves two cells of the last feature map."""
+    return graph.minimum_size(kv.create_model(name, include_top=False, weights=None))[0] + 32
+
+
+def features(name: str) -> int:
+    return next(width for family, width in FEATURES.items() if name.startswith(family))
+
+
+def images(size: int, n: int = 2) -> np.ndarray:
+    return np.random.default_rng(1).normal(0, 1, (n, size, size, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameter_counts_are_the_published_ones(name):
+    assert name in COUNTS, "a new model needs its published counts here"
+    top, no_top = kv.model_card(name), kv.create_model(name, include_top=False, weights=None).card
+    counts = top.parameters, top.trainable_parameters, no_top.parameters, no_top.trainable_parameters
+    assert counts == COUNTS[name]
+
+
+@pytest.mark.parametrize(("name", "settings"), SETTINGS)
+def test_parameter_counts_of_settings(name, settings):
+    model = kv.create_model(name, weights=None, **eval(f"dict({settings})"))
+    assert model.card.trainable_parameters == SETTINGS[name, settings]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_default_input_and_output_shapes(name):
+    size = INPUTS.get(name, 227)
+    top = kv.create_model(name, weights=None)
+    assert (top.input_shape, top.output_shape) == ((None, size, size, 3), (None, 1000))
+    assert top.name == name.lower()
+    open_size = kv.create_model(name, include_top=False, weights=None)
+    assert open_size.input_shape == (None, None, None, 3)
+    assert open_size.output_shape == (None, None, None, features(name))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_pooling_reduces_the_last_map(name, pooling, randomize):
+    size = small_size(name)
+    maps = randomize(kv.create_model(name, include_top=False, weights=None))
+    pooled = kv.create_model(name, include_top=False, weights=None, pooling=pooling, input_shape=(size, size, 3))
+    pooled.set_weights(maps.get_weights())
+    reduce = np.mean if pooling == "avg" else np.max
+    expected = reduce(np.asarray(maps(images(size))), axis=(1, 2))
+    assert pooled.output_shape == (None, features(name))
+    np.testing.assert_allclose(pooled(images(size)), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_activation_gives_the_logits(name, randomize):
+    size = small_size(name)
+    arguments = dict(weights=None, classes=10, input_shape=(size, size, 3))
+    probabilities = randomize(kv.create_model(name, **arguments))
+    logits = kv.create_model(name, classifier_activation=None, **arguments)
+    logits.set_weights(probabilities.get_weights())
+    x = images(size)
+    expected = keras.ops.softmax(logits(x))
+    assert (probabilities.card.output, logits.card.output) == ("probability", "logit")
+    np.testing.assert_allclose(probabilities(x), expected, atol=1e-6)
+
+
+def assert_one_step_trains_everything(model, labels):
+    model.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy", run_eagerly=True, jit_compile=False)
+    before = [np.array(v) for v in model.trainable_variables]
+    model.train_on_batch(images(model.input_shape[1]), labels)
+    after = [np.array(v) for v in model.trainable_variables]
+    assert all(np.isfinite(a).all() for a in after)
+    paths = [v.path for v in model.trainable_variables]
+    assert not [path for path, b, a in zip(paths, before, after, strict=True) if np.array_equal(b, a)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_one_training_step_changes_every_weight(name, randomize):
+    size = small_size(name)
+    model = kv.create_model(name, weights=None, classes=10, input_shape=(size, size, 3))
+    assert_one_step_trains_everything(randomize(model), np.array([3, 7]))
+
+
+@pytest.mark.parametrize("kind", ["batch_norm", "dropout"])
+def test_one_training_step_trains_the_auxiliary_head(kind, randomize):
+    model = kv.applications.InceptionV3_79(weights=None, classes=10, auxiliary=kind)
+    assert [tuple(shape) for shape in model.output_shape] == [(None, 10), (None, 10)]
+    keras.utils.set_random_seed(0)
+    assert_one_step_trains_everything(randomize(model), [np.array([3, 7])] * 2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
+    size = small_size(name)
+    model = randomize(kv.create_model(name, weights=None, classes=4, input_shape=(size, size, 3)))
+    model.labels = ["cat", "dog", "café", "4"]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded) is VisionModel
+    assert (loaded.card, loaded.labels) == (model.card, model.labels)
+    np.testing.assert_array_equal(loaded(images(size)), model(images(size)))
+
+
+@pytest.mark.parametrize("name", ["SqueezeNetV1_1", "InceptionV3_79"])
+def test_mixed_float16_gives_float32_probabilities(name):
+    size = small_size(name)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = kv.create_model(name, weights=None, classes=10, input_shape=(size, size, 3))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    probabilities = np.asarray(model(images(size)))
+    assert model.get_layer("conv1" if name.startswith("Squeeze") else "conv1_conv").compute_dtype == "float16"
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+JAX = """
+    import sys, numpy as np, keras, keras_vision as kv
+    assert keras.backend.backend() == "jax"
+    folder, names = sys.argv[1], sys.argv[2:]
+    outputs = {}
+    for name in names:
+        x = np.load(f"{folder}/{name}.npy")
+        model = kv.create_model(name, weights=None, classes=10, classifier_activation=None, input_shape=x.shape[1:])
+        model.load_weights(f"{folder}/{name}.weights.h5")
+        outputs[name] = np.asarray(model(x, training=False))
+    np.savez(f"{folder}/jax.npz", **outputs)
+"""
+
+
+@pytest.fixture(scope="module")
+def tensorflow_and_jax(tmp_path_factory, randomize):
+    """Logits of every model from the same weights and images on both backends."""
+    folder, tensorflow = tmp_path_factory.mktemp("jax"), {}
+    for name in MODELS:
+        x = images(small_size(name))
+        arguments = dict(weights=None, classes=10, classifier_activation=None, input_shape=x.shape[1:])
+        model = randomize(kv.create_model(name, **arguments))
+        model.save_weights(folder / f"{name}.weights.h5")
+        np.save(folder / f"{name}.npy", x)
+        tensorflow[name] = np.asarray(model(x))
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", textwrap.dedent(JAX), str(folder), *MODELS]
+    subprocess.run(command, check=True, env=environment)
+    return tensorflow, np.load(folder / "jax.npz")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_jax_gives_the_same_logits(name, tensorflow_and_jax):
+    pytest.importorskip("jax")
+    expected, actual = (side[name] for side in tensorflow_and_jax)
+    assert np.ptp(expected) > 0.1
+    assert np.abs(actual - expected).max() <= 1e-4 * np.ptp(expected)

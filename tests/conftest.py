@@ -1,0 +1,40 @@
+"""Fixtures that several test files use."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of public weights and photographs, for research only; never part of the package."""
+    path = Path(os.environ.get("KERAS_VISION_TEST_DATA", Path(__file__).parents[2] / "shared"))
+    if not path.is_dir():
+        pytest.skip(f"no test data at {path}; set KERAS_VISION_TEST_DATA")
+    return path
+
+
+@pytest.fixture(scope="session")
+def randomize() -> Callable:
+    """Fills a model with seeded weights under which activations keep their scale, batch-norm statistics included."""
+
+    def draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if name in ("gamma", "moving_variance"):
+            return rng.uniform(0.5, 1.5, shape)
+        if len(shape) == 1:
+            return rng.normal(0, 0.1, shape)
+        return rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape)
+
+    def randomize(model, seed: int = 0):
+        rng = np.random.default_rng(seed)
+        for variable in model.weights:
+            if "seed" not in variable.name:
+                variable.assign(draw(rng, variable.name, tuple(variable.shape)).astype("float32"))
+        return model
+
+    return randomize
