@@ -112,11 +112,12 @@ class ModelCard:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One registered model: its public name, its constructor, and its public weights."""
+    """One registered model: name, constructor, public weights, and the name prefixes of the layers after its trunk."""
 
     name: str
     construct: Callable[..., Any]
     weights: tuple[WeightsFile, ...]
+    head_layers: tuple[str, ...]
 
 
 _ENTRIES: dict[str, Entry] = {}

@@ -91,7 +91,7 @@ class Family:
         construct.__name__ = construct.__qualname__ = row
         construct.__module__ = f"keras_vision.applications.{self.name}"
         construct.__doc__ = _docstring(self, row, default)
-        register(Entry(row, construct, files))
+        register(Entry(row, construct, files, self.head_layers))
         return construct
 
     def preprocess_input(self, x: Any, data_format: str | None = None) -> Any:

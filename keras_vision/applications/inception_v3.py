@@ -1,8 +1,8 @@
 """Inception-v3 (Szegedy et al., 2015), Figures 5–7 and section 9, in the layout of the public weights.
 
 Deviations: the released network, whose layout this is, differs from the paper's Table 1 (its
-stem has a 1x1 and five 3x3 convolutions, and the modules have widths of their own). `gamma=True` gives batch norm a scale, as in
-torchvision's files; Keras' files have none.
+stem has a 1x1 and five 3x3 convolutions, and the modules have widths of their own). `gamma=True` gives batch norm a
+scale, as in torchvision's files; Keras' files have none.
 """
 
 import re

@@ -22,11 +22,17 @@ from keras_vision.weights import read_deep_compression
 # ------------------------------------------------------------------------------------------------ blocks
 
 
+def conv(x: Any, filters: int, kernel: int, **settings: Any) -> Any:
+    """Convolution and ReLU, initialised as in the released solver: Caffe's Xavier, uniform with variance 1 / fan-in."""
+    xavier = keras.initializers.VarianceScaling(1.0, "fan_in", "uniform")
+    return layers.Conv2D(filters, kernel, activation="relu", kernel_initializer=xavier, **settings)(x)
+
+
 def fire(x: Any, squeeze: int, expand1x1: int, expand3x3: int, name: str) -> Any:
     """Fire module (Figure 1): `(n, h, w, c) -> (n, h, w, expand1x1 + expand3x3)`."""
-    x = layers.Conv2D(squeeze, 1, activation="relu", name=f"{name}_squeeze1x1")(x)
-    left = layers.Conv2D(expand1x1, 1, activation="relu", name=f"{name}_expand1x1")(x)
-    right = layers.Conv2D(expand3x3, 3, padding="same", activation="relu", name=f"{name}_expand3x3")(x)
+    x = conv(x, squeeze, 1, name=f"{name}_squeeze1x1")
+    left = conv(x, expand1x1, 1, name=f"{name}_expand1x1")
+    right = conv(x, expand3x3, 3, padding="same", name=f"{name}_expand3x3")
     return layers.Concatenate(name=name)([left, right])
 
 
@@ -83,7 +89,7 @@ def trunk(
         return layers.MaxPooling2D(3, 2, name=f"pool{after}")(x)
 
     filters, kernel = conv1
-    x = layers.Conv2D(filters, kernel, 2, activation="relu", name="conv1")(x)
+    x = conv(x, filters, kernel, strides=2, name="conv1")
     x = pool(x, after=1)
     for number, widths in zip(FIRES, fire_widths(**{key: settings[key] for key in METAPARAMETERS}), strict=True):
         shortcut = x

@@ -48,7 +48,9 @@ def to_litert(
         raise ExportError(f"exporting needs KERAS_BACKEND=tensorflow, not {keras.backend.backend()!r}.")
     shape = keras.tree.flatten(model.inputs)[0].shape[1:]
     if None in shape:
-        raise ExportError(f"{model.name} takes {shape}; LiteRT needs a fixed size: build it with input_shape=(h, w, c).")
+        raise ExportError(
+            f"{model.name} takes {shape}; LiteRT needs a fixed size: build it with input_shape=(h, w, c)."
+        )
     in_graph = preprocessing or uint8_input
     with whole_file(path, overwrite) as file:
         file.write_bytes(_convert(model, (1, *shape), in_graph, uint8_input))
@@ -84,5 +86,5 @@ def _check(model: VisionModel, file: Path, in_graph: bool) -> Parity:
         expected.append(named_outputs(model, model(normalized, training=False)))
         got.append(run(image=pixels.astype(dtype) if in_graph else normalized))
     names = list(expected[0])
-    columns = [[np.concatenate([row[name] for row in rows]) for name in names] for rows in (expected, got)]
-    return compare(*columns, what=f"the LiteRT file of {model.name}")
+    reference, candidate = ([np.concatenate([row[name] for row in rows]) for name in names] for rows in (expected, got))
+    return compare(reference, candidate, f"the LiteRT file of {model.name}")

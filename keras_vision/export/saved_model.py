@@ -23,9 +23,9 @@ from keras_vision.runtime.predictor import CARD_FILE, LABELS_FILE
 def to_saved_model(model: VisionModel, path: str | os.PathLike, *, overwrite: bool = False) -> Parity:
     """Write a SavedModel and prove that it computes what the model computes.
 
-    Signatures: "serve" (also the default) takes preprocessed images `(n, h, w, c)` float32; "serve_bytes" takes encoded
-    images `(n,)` and decodes, resizes, crops and normalises them in the graph. Outputs are named. The card and the labels
-    are assets.
+    Signatures: "serve" (also the default) takes preprocessed images `(n, h, w, c)` float32; "serve_bytes" takes
+    encoded images `(n,)` and decodes, resizes, crops and normalises them in the graph. Outputs are named. The card and
+    the labels are assets.
 
     Args:
         model: with a fixed input size for "serve_bytes".

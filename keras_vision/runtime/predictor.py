@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
 
 from keras_vision.errors import KerasVisionError
 from keras_vision.runtime.images import Source, open_image
@@ -77,21 +78,21 @@ class Predictor:
                 f"a classifier with this preprocessing takes {shape} and gives one (1, classes)."
             )
         self._output = outputs[0]["index"]
-        if self.labels is not None and len(self.labels) != outputs[0]["shape"][1]:
-            raise KerasVisionError(f"{len(self.labels)} labels for the {outputs[0]['shape'][1]} classes of {path}.")
+        self.classes = int(outputs[0]["shape"][1])
+        if self.labels is not None and len(self.labels) != self.classes:
+            raise KerasVisionError(f"{len(self.labels)} labels for the {self.classes} classes of {path}.")
 
-    def predict(self, images: Iterable[Source] | Source) -> np.ndarray:
+    def predict(self, images: Iterable[Source]) -> np.ndarray:
         """Probabilities of each image, `(n, classes)` float32.
 
         Args:
-            images: one or more paths, encoded bytes, Pillow images or uint8 arrays `(h, w, 3)`.
+            images: paths, encoded bytes, Pillow images or uint8 arrays `(h, w, 3)`.
 
         Raises:
             ImageError: an image cannot be decoded.
         """
-        single = isinstance(images, Source)
-        rows = [self._run(open_image(image)) for image in ([images] if single else images)]  # type: ignore[list-item]
-        return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+        rows = [self._run(open_image(image)) for image in images]
+        return np.stack(rows) if rows else np.zeros((0, self.classes), np.float32)
 
     def classify(self, image: Source, top: int = 5) -> list[Prediction]:
         """The `top` most probable classes of one image, best first.
@@ -99,14 +100,11 @@ class Predictor:
         Raises:
             ImageError: the image cannot be decoded.
         """
-        return top_predictions(self.predict(image)[0], self.labels, top)
+        return top_predictions(self._run(open_image(image)), self.labels, top)
 
-    def _run(self, image: object) -> np.ndarray:
-        pixels = self.preprocessing.pixels(image)  # type: ignore[arg-type]
-        if self._input["dtype"] == np.uint8:
-            tensor = pixels
-        else:
-            tensor = self.preprocessing.normalize(pixels)
+    def _run(self, image: Image.Image) -> np.ndarray:
+        pixels = self.preprocessing.pixels(image)
+        tensor = pixels if self._input["dtype"] == np.uint8 else self.preprocessing.normalize(pixels)
         self._interpreter.set_tensor(self._input["index"], tensor[None])
         self._interpreter.invoke()
         scores = self._interpreter.get_tensor(self._output)[0]
@@ -133,10 +131,10 @@ def _metadata(path: Path) -> tuple[dict, Preprocessing | None, tuple[str, ...] |
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             stored = json.loads(archive.read(CARD_FILE)) if CARD_FILE in names else {}
-            labels = archive.read(LABELS_FILE).decode().splitlines() if LABELS_FILE in names else None
+            labels = tuple(archive.read(LABELS_FILE).decode().splitlines()) if LABELS_FILE in names else None
     except OSError as error:
         raise KerasVisionError(f"{path}: {(error.strerror or str(error)).lower()}.") from error
     except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError):  # a model without metadata
         return {}, None, None
     spec = stored.get("preprocessing")
-    return stored.get("card", {}), Preprocessing.from_dict(spec) if spec else None, labels and tuple(labels)
+    return stored.get("card", {}), Preprocessing.from_dict(spec) if spec else None, labels

@@ -48,8 +48,8 @@ def load_pretrained(
         raise WeightsError(f"{source} holds no classifier: pass include_top=False, or classes=N to train a new one.")
     if replaced:
         warnings.warn(
-            f"{model.name}: random values in {', '.join(sorted(replaced))}, because {source} has nothing of that shape. "
-            "Train before use.",
+            f"{model.name}: random values in {', '.join(sorted(replaced))}, because {source} has nothing of that "
+            "shape. Train before use.",
             KerasVisionWarning,
             stacklevel=5,
         )

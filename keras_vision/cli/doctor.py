@@ -1,0 +1,83 @@
+"""`keras-vision doctor`: what is installed, and whether the parts work together."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+PACKAGES = (
+    "keras-vision",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "ai-edge-litert",
+    "pillow",
+    "h5py",
+    "scikit-learn",
+    "jax",
+    "torch",
+)
+
+
+def doctor() -> None:
+    """Versions, devices and folders, and one export run as a check. Exits 1 if a check fails."""
+    console = Console()
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for package in PACKAGES:
+        try:
+            table.add_row(package, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            table.add_row(package, "[dim]not installed[/]")
+    console.print(table)
+    problems = 0
+    for what, check in (("backend", _backend), ("weights", _weights), ("export", _export)):
+        try:
+            console.print(f"[green]ok[/]    {what}: {check()}", soft_wrap=True)
+        except Exception as error:  # a broken installation fails in any way
+            problems += 1
+            console.print(f"[red]fails[/] {what}: ", end="")
+            console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _backend() -> str:
+    import keras
+
+    text = f"keras on {keras.backend.backend()}, {os.cpu_count()} CPU cores"
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        text += f", {len(gpus)} GPU{'' if len(gpus) == 1 else 's'}"
+    return text
+
+
+def _weights() -> str:
+    from keras_vision.weights import home
+
+    found = sorted(p.name for p in home().glob("*")) if home().is_dir() else []
+    return f"{home()} (KERAS_VISION_HOME) holds {', '.join(found) or 'nothing yet'}"
+
+
+def _export() -> str:
+    import tempfile
+    from pathlib import Path
+
+    import numpy as np
+
+    from keras_vision.applications import SqueezeNetV1_1
+    from keras_vision.export import to_litert
+    from keras_vision.runtime import Predictor
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        parity = to_litert(SqueezeNetV1_1(weights=None, input_shape=(48, 48, 3), classes=10), path, uint8_input=True)
+        best = Predictor(path).classify(np.zeros((48, 48, 3), np.uint8), top=1)
+    return f"a LiteRT file agrees to {parity.max_difference:.0e} and runs ({len(best)} prediction)"

@@ -1,0 +1,133 @@
+"""`keras-vision train`: fine-tune, export, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from keras_vision.cli.loading import DEFAULT, parse_weights
+
+if TYPE_CHECKING:
+    from keras_vision.data import LabelledImages
+    from keras_vision.training import Outcome
+
+DIGITS = "digits"
+_DIGITS_SIZE = 48
+
+
+def train(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for model, exports and report.")],
+    data: Annotated[str, typer.Option(help="Folder with a subfolder per class, or 'digits' (built in).")] = DIGITS,
+    model: Annotated[str, typer.Option("--model", "-m", help="Name of the model.")] = "SqueezeNetV1_1",
+    weights: Annotated[str, typer.Option(help="Weight file, a name of the model's card, or 'none'.")] = DEFAULT,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs in all.")] = 40,
+    head_epochs: Annotated[
+        int | None,
+        typer.Option(min=0, help="Epochs for the classifier alone. Default: a quarter with trained weights."),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Input side in pixels. Default: 48 for digits, else the model's.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak rate for all layers. Default: 5e-4, or 1e-4 with trained weights.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of split, shuffling and random weights.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew in a folder that holds a run.")] = False,
+) -> None:
+    """Fine-tune a model on a folder of images: first its classifier, then all layers; export and report.
+
+    Interrupted with Ctrl-C, the same command goes on where it stopped.
+    """
+    from keras_vision.applications import model_card
+    from keras_vision.registry import find
+    from keras_vision.training import Run, fine_tune
+
+    entry = find(model)
+    default = entry.weights[0].name if entry.weights else None
+    start = parse_weights(weights).get("weights", default)
+    run = Run(
+        model=entry.name,
+        data=data if data == DIGITS else str(Path(data).resolve()),
+        weights=start,
+        epochs=epochs,
+        head_epochs=head_epochs if head_epochs is not None else (epochs // 4 if start else 0),
+        size=size or (_DIGITS_SIZE if data == DIGITS else model_card(entry.name).preprocessing.size[0]),
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
+    console = Console()
+    images = _images(data, console)
+    for file, reason in images.skipped:
+        console.print(f"skipped {file}: {reason}", markup=False)
+    try:
+        with _progress(console) as progress:
+            outcome = fine_tune(run, images, out, [_callback(progress, run.epochs)], overwrite)
+    except KeyboardInterrupt:
+        console.print(f"interrupted; the same command goes on after the last finished epoch in {out}", markup=False)
+        raise typer.Exit(130) from None
+    _print(outcome, out, console)
+
+
+def _images(data: str, console: Console) -> LabelledImages:
+    from keras_vision.data import digits, image_folder
+
+    if data == DIGITS:
+        return digits()
+    with _progress(console) as progress:
+        task = progress.add_task("checking images", total=None, metrics="")
+        return image_folder(data, lambda done, total: progress.update(task, completed=done, total=total))
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[metrics]}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _callback(progress: Progress, epochs: int) -> Any:
+    """A Keras callback that moves one bar over all epochs and prints a line at the end of each."""
+    import keras
+
+    class Bar(keras.callbacks.Callback):
+        task = progress.add_task("training", total=None, metrics="")
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.steps, self.done = self.params["steps"] or 0, epoch * (self.params["steps"] or 0)
+            total = epochs * self.steps or None
+            progress.update(self.task, description=f"epoch {epoch + 1}/{epochs}", total=total, completed=self.done)
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            metrics = f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}"
+            progress.update(self.task, completed=self.done + batch + 1, metrics=metrics)
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            progress.console.print(
+                f"epoch {epoch + 1:3d}  loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}  "
+                f"validation loss {logs['val_loss']:.3f}  accuracy {logs['val_accuracy']:.1%}",
+                highlight=False,
+            )
+
+    return Bar()
+
+
+def _print(outcome: Outcome, out: Path, console: Console) -> None:
+    console.print(
+        f"\nheld-out accuracy [bold]{outcome.accuracy:.1%}[/] (Keras), {outcome.litert_accuracy:.1%} (LiteRT) on "
+        f"{outcome.test_images} images; same class on {outcome.agreement:.1%}\n"
+        f"LiteRT: {outcome.litert_bytes / 1e6:.1f} MB, {outcome.latency_ms:.1f} ms per image, differs by at most "
+        f"{outcome.parity.max_difference:.1e} (allowed {outcome.parity.bound:.1e})\n"
+        f"training took {outcome.training_seconds:.0f} s; epoch {outcome.best_epoch} was kept",
+        highlight=False,
+    )
+    console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
