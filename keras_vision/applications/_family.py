@@ -233,7 +233,7 @@ class Request:
             raise KerasVisionError(
                 f"input_shape={shape} is too small for {self.row}: at least {least[0]} x {least[1]} pixels."
             ) from error
-        return (inputs if self.input_tensor is None else keras.utils.get_source_inputs(inputs)), x
+        return inputs if self.input_tensor is None else _source(inputs), x
 
     def _card(self, model: VisionModel, file: WeightsFile | None, source: str | None) -> ModelCard:
         height, width, channels = keras.tree.flatten(model.inputs)[0].shape[1:]
@@ -257,6 +257,11 @@ class Request:
         )
 
 
+def _source(x: Any) -> Any:
+    sources = keras.utils.get_source_inputs(x)
+    return sources[0] if len(sources) == 1 else sources
+
+
 def _features(model: VisionModel, names: Collection[str] | None) -> VisionModel:
     """A model that returns the named feature maps in a dict; by default the last map of each stride."""
     known = taps_of(model)
@@ -270,7 +275,7 @@ def _features(model: VisionModel, names: Collection[str] | None) -> VisionModel:
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise KerasVisionError(f"{model.name} has no tap {name!r}.{hint} Known: {', '.join(known)}.")
         outputs[name] = model.get_layer(layer).output
-    return VisionModel(model.inputs, outputs, name=model.name, card=model.card)
+    return VisionModel(model.input, outputs, name=model.name, card=model.card)
 
 
 def _docstring(family: Family, row: str, default: str | None) -> str:

@@ -14,10 +14,10 @@ _EXIF_SPAN = 1 << 17  # EXIF stands in the first segment or two, each below 64 K
 
 
 def decode_image(encoded: Any, channels: int = 3) -> Any:
-    """JPEG, PNG, BMP or the first frame of a GIF to uint8 pixels `(h, w, channels)`, upright by EXIF orientation.
+    """JPEG, PNG or the first frame of a GIF to uint8 pixels `(h, w, channels)`, upright by EXIF orientation.
 
     The exact integer DCT is used: TensorFlow's default agrees with Pillow on fewer predictions. The orientation is
-    read from JPEG files only.
+    read from JPEG files only. TensorFlow misreads BMP files with a palette, so BMP is left out.
 
     Args:
         encoded: scalar string tensor, the bytes of the file.

@@ -91,7 +91,7 @@ class Predictor:
         Raises:
             ImageError: an image cannot be decoded.
         """
-        rows = [self._run(open_image(image)) for image in images]
+        rows = [self._probabilities(open_image(image)) for image in images]
         return np.stack(rows) if rows else np.zeros((0, self.classes), np.float32)
 
     def classify(self, image: Source, top: int = 5) -> list[Prediction]:
@@ -100,14 +100,18 @@ class Predictor:
         Raises:
             ImageError: the image cannot be decoded.
         """
-        return top_predictions(self._run(open_image(image)), self.labels, top)
+        return top_predictions(self._probabilities(open_image(image)), self.labels, top)
 
-    def _run(self, image: Image.Image) -> np.ndarray:
+    def run(self, tensor: np.ndarray) -> np.ndarray:
+        """The model's raw output `(1, classes)` for a prepared input `(1, h, w, c)` of the file's type."""
+        self._interpreter.set_tensor(self._input["index"], tensor)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output)
+
+    def _probabilities(self, image: Image.Image) -> np.ndarray:
         pixels = self.preprocessing.pixels(image)
         tensor = pixels if self._input["dtype"] == np.uint8 else self.preprocessing.normalize(pixels)
-        self._interpreter.set_tensor(self._input["index"], tensor[None])
-        self._interpreter.invoke()
-        scores = self._interpreter.get_tensor(self._output)[0]
+        scores = self.run(tensor[None])[0]
         return _softmax(scores) if self.card.get("output") == "logit" else scores
 
 

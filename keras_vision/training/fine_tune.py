@@ -22,7 +22,7 @@ from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
 from keras_vision.registry import find
 from keras_vision.runtime import Predictor
-from keras_vision.training.checkpoints import BEST, EpochCheckpoint
+from keras_vision.training.checkpoints import BEST, HISTORY, EpochCheckpoint
 from keras_vision.training.report import write_report
 
 RUN, METRICS, REPORT = "run.json", "metrics.json", "report.html"
@@ -109,11 +109,11 @@ def fine_tune(
     Raises:
         KerasVisionError: the folder holds something else, another run, or a finished one.
     """
-    checkpoint = EpochCheckpoint(_prepare(run, out, overwrite))
     rest, test = images.split(TEST_FRACTION, run.seed)
     train, validation = rest.split(VALIDATION_FRACTION, run.seed)
     keras.utils.set_random_seed(run.seed)
     model = _model(run, images.class_names)
+    checkpoint = EpochCheckpoint(_prepare(run, out, overwrite))
     spec = model.preprocessing
     batches = train.dataset(spec, run.batch_size, run.seed), validation.dataset(spec, run.batch_size)
     _fit(run, model, *batches, checkpoint, callbacks)
@@ -130,7 +130,8 @@ def _prepare(run: Run, out: Path, overwrite: bool) -> Path:
         raise KerasVisionError(f"{out} is a file; give a folder.")
     if out.exists() and any(out.iterdir()) and not (out / RUN).exists():
         raise KerasVisionError(f"{out} is not empty and holds no training run; give another folder.")
-    if (out / RUN).exists() and not overwrite:
+    begun = (out / REPORT).exists() or (out / "checkpoints" / HISTORY).exists()
+    if begun and not overwrite:
         if (out / RUN).read_text() != settings:
             raise KerasVisionError(f"{out} holds a run with other settings; give another folder, or --overwrite it.")
         if (out / REPORT).exists():
