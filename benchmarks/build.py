@@ -2,8 +2,8 @@
 
     python benchmarks/build.py
 
-Claim: at most 1.1 of the peer's time. The two take turns in one process, with the session cleared before each; medians and
-the median of pairwise ratios.
+Claim: at most 1.1 of the peer's time. The two take turns in one process, with the session cleared before each;
+medians and the median of pairwise ratios.
 """
 
 import argparse

@@ -2,9 +2,10 @@
 
     python benchmarks/latency.py
 
-Claims: the runtime is at least 4x as fast as `keras.applications.InceptionV3(...).predict` on one image, and no slower
-(at least 0.97x) than a LiteRT file converted directly from the Keras Applications model. All three get the same prepared
-pixels and take turns, so that a change of the machine's speed hits all alike; medians and the median of pairwise ratios.
+Claims: the runtime is at least 4x as fast as `keras.applications.InceptionV3(...).predict` on one image, and no
+slower (at least 0.97x) than a LiteRT file converted directly from the Keras Applications model. All three get the same
+prepared pixels and take turns, so that a change of the machine's speed hits all alike; medians and the median of
+pairwise ratios.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python benchmarks/startup.py
 
-Claims: `keras-vision --help` takes at most 0.3 of `import keras`; `keras-vision classify`, start to printed result, at most
-0.3 of `import tensorflow` alone; `import keras_vision` with a model at hand at most 1.05 of `import keras`. Each command
-runs in turn with its peer; medians and the median of pairwise ratios.
+Claims: `keras-vision --help` takes at most 0.3 of `import keras`; `keras-vision classify`, start to printed result, at
+most 0.3 of `import tensorflow` alone; `import keras_vision` at most 1.05 of `import keras`. Each command runs in turn
+with its peer; medians and the median of pairwise ratios.
 """
 
 import argparse
