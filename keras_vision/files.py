@@ -1,4 +1,4 @@
-"""Writing that leaves either the whole result or what was there before. A leaf: it imports nothing of the package."""
+"""Writing that leaves either the whole result or what was there before. A leaf, as `errors`."""
 
 from __future__ import annotations
 

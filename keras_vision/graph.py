@@ -64,6 +64,24 @@ class Axis:
         return Axis(self.stride * window.stride, first, last)
 
 
+def ancestors(x: Any) -> Iterator[Any]:
+    """The operations that a symbolic tensor was computed from, each once, nearest first."""
+    seen, todo = set(), [x]
+    while todo:
+        operation = todo.pop(0)._keras_history.operation
+        if id(operation) not in seen:
+            seen.add(id(operation))
+            yield operation
+            if not isinstance(operation, layers.InputLayer):
+                todo += keras.tree.flatten(operation.input)
+
+
+def sources(x: Any) -> Any:
+    """The model inputs that a symbolic tensor was computed from; alone if there is one."""
+    inputs = [operation.output for operation in ancestors(x) if isinstance(operation, layers.InputLayer)]
+    return inputs[0] if len(inputs) == 1 else inputs
+
+
 def windows(layer: Any) -> tuple[Window, Window]:
     """The windows of a layer along height and width; elementwise layers have the trivial one."""
     if isinstance(layer, AtrousPooling2D):
@@ -132,7 +150,8 @@ def dilate(model: keras.Model, output_stride: int) -> keras.Model:
     Layer names stay, so the original's weights load.
 
     Raises:
-        KerasVisionError: the stride is not one that the network passes through.
+        KerasVisionError: the stride is not one that the network passes through, or a layer in the way has both a stride
+            and padding "same", which would move its cells.
 
     Source: DeepLab (Chen et al., 2015), section 3.1.
     """
@@ -157,6 +176,8 @@ def _dilated(layer: Any, stride: int, output_stride: int) -> Any:
         config["padding"] = tuple(tuple(p * holes for p in side) for side in layer.padding)
     elif isinstance(layer, _CONVOLUTIONS + _POOLINGS):
         own = _pair(layer.strides)[0]
+        if own > 1 and layer.padding == "same" and stride * own > output_stride:
+            raise KerasVisionError(f"{layer.name}: a strided layer with padding 'same' cannot be dilated in place.")
         kept = own if stride * own <= output_stride else max(output_stride // stride, 1)
         config["strides"] = (kept, kept)
         if isinstance(layer, _CONVOLUTIONS):

@@ -81,6 +81,8 @@ class Family:
             output_stride: int | None = None,
             **settings: Any,
         ) -> VisionModel:
+            if taps is not None and not features_only:
+                raise KerasVisionError("taps= names the outputs of features_only=True; give both, or neither.")
             request = Request(
                 self, row, include_top and not features_only, input_tensor, input_shape, pooling,
                 classes, classifier_activation, name or row.lower(), output_stride, settings,
@@ -128,7 +130,7 @@ class Family:
 
 def layer_output(x: Any, name: str) -> Any:
     """The output of a named layer among those that `x` was computed from, for heads that branch off on the way."""
-    return keras.Model(keras.utils.get_source_inputs(x), x).get_layer(name).output
+    return next(op.output for op in graph.ancestors(x) if op.name == name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +161,10 @@ class Request:
         inputs, x = self._trunk(shape)
         arrays, file, source = self._read(weights)
         if self.include_top:
-            x = self.family.head(x, self._classes(arrays), self.activation, **self.settings)
+            try:
+                x = self.family.head(x, self._classes(arrays), self.activation, **self.settings)
+            except ValueError as error:
+                raise self._too_small(shape, error) from error
         elif self.pooling is not None:
             x = _POOLINGS[self.pooling](name=f"{self.pooling}_pool")(x)
         model = VisionModel(inputs, x, name=self.name)
@@ -197,7 +202,7 @@ class Request:
             size = self.settings.get("size") or self.family.preprocessing.size[0]
             shape = (size, size, channels) if self.include_top else (None, None, channels)
         else:
-            shape = tuple(self.input_shape)
+            shape = tuple(self.input_shape) if isinstance(self.input_shape, tuple | list) else (self.input_shape,)
         if len(shape) != 3 or not isinstance(shape[2], int) or shape[2] < 1:
             raise KerasVisionError(f"input_shape={shape}; give (height, width, channels), channels last.")
         if self.include_top and None in shape:
@@ -226,14 +231,23 @@ class Request:
         try:
             x = self.family.trunk(inputs, **self.settings)
         except ValueError as error:  # Keras: "computed output size would be negative"
-            open_input = keras.Input((None, None, shape[2]))
-            least = graph.minimum_size(keras.Model(open_input, self.family.trunk(open_input, **self.settings)))
-            if all(size is None or size >= low for size, low in zip(shape, least, strict=False)):
-                raise
-            raise KerasVisionError(
-                f"input_shape={shape} is too small for {self.row}: at least {least[0]} x {least[1]} pixels."
-            ) from error
-        return inputs if self.input_tensor is None else _source(inputs), x
+            raise self._too_small(shape, error) from error
+        return graph.sources(inputs), x
+
+    def _too_small(self, shape: tuple[int | None, int | None, int], error: ValueError) -> ValueError:
+        """What to raise for a graph that could not be built: its smallest input, if that is why."""
+        if isinstance(error, KerasVisionError):
+            return error
+        image = keras.Input((None, None, shape[2]))
+        x = self.family.trunk(image, **self.settings)
+        if self.include_top:
+            x = self.family.head(x, 1, self.activation, **self.settings)
+        least = graph.minimum_size(keras.Model(image, x))
+        if all(size is None or size >= low for size, low in zip(shape, least, strict=False)):
+            return error
+        return KerasVisionError(
+            f"input_shape={shape} is too small for {self.row}: at least {least[0]} x {least[1]} pixels."
+        )
 
     def _card(self, model: VisionModel, file: WeightsFile | None, source: str | None) -> ModelCard:
         height, width, channels = keras.tree.flatten(model.inputs)[0].shape[1:]
@@ -255,11 +269,6 @@ class Request:
             loaded=source,
             deviations=self.family.deviations,
         )
-
-
-def _source(x: Any) -> Any:
-    sources = keras.utils.get_source_inputs(x)
-    return sources[0] if len(sources) == 1 else sources
 
 
 def _features(model: VisionModel, names: Collection[str] | None) -> VisionModel:

@@ -14,6 +14,7 @@ import numpy as np
 from keras import layers
 
 from keras_vision.applications._family import Family
+from keras_vision.errors import KerasVisionError
 from keras_vision.layers import ceil_max_pool
 from keras_vision.registry import Paper, WeightsFile
 from keras_vision.runtime.preprocessing import Preprocessing
@@ -63,8 +64,15 @@ TABLE: Mapping[str, Mapping[str, Any]] = {
 
 def fire_widths(*, base_e: int, incr_e: int, pct_3x3: float, freq: int, sr: float) -> list[tuple[int, int, int]]:
     """Filters (squeeze 1x1, expand 1x1, expand 3x3) of the eight Fire modules (section 5.1)."""
+    if freq < 1:
+        raise KerasVisionError(f"freq={freq}; the width grows after every `freq` modules, at least 1.")
     expands = [base_e + incr_e * (i // freq) for i in range(len(FIRES))]
-    return [(int(sr * e), e - int(e * pct_3x3), int(e * pct_3x3)) for e in expands]
+    widths = [(int(sr * e), e - int(e * pct_3x3), int(e * pct_3x3)) for e in expands]
+    if min(map(min, widths)) < 1:
+        raise KerasVisionError(
+            f"base_e={base_e}, pct_3x3={pct_3x3}, sr={sr} leave a Fire module without filters: {widths}."
+        )
+    return widths
 
 
 # ----------------------------------------------------------------------------------------- trunk and head
@@ -85,7 +93,7 @@ def trunk(
         if after not in pools:
             return x
         if ceil_mode:
-            return ceil_max_pool(x, 3, 2, name=f"pool{after}")
+            return ceil_max_pool(x, 3, 2, name=f"pool{after}", negative=bypass == "complex")
         return layers.MaxPooling2D(3, 2, name=f"pool{after}")(x)
 
     filters, kernel = conv1

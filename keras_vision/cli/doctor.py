@@ -50,13 +50,8 @@ def doctor() -> None:
 def _backend() -> str:
     import keras
 
-    text = f"keras on {keras.backend.backend()}, {os.cpu_count()} CPU cores"
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        gpus = tf.config.list_physical_devices("GPU")
-        text += f", {len(gpus)} GPU{'' if len(gpus) == 1 else 's'}"
-    return text
+    gpus = keras.distribution.list_devices("gpu")
+    return f"keras on {keras.backend.backend()}, {os.cpu_count()} CPU cores, {len(gpus)} GPU{'' if len(gpus) == 1 else 's'}"
 
 
 def _weights() -> str:

@@ -1,6 +1,6 @@
 """Layers shared by more than one model. Importing this registers each with Keras, so `.keras` files load."""
 
 from keras_vision.layers.atrous_pooling import AtrousPooling2D
-from keras_vision.layers.ceil_pooling import ceil_max_pool
+from keras_vision.layers.ceil_pooling import LowestPadding2D, ceil_max_pool
 
-__all__ = ["AtrousPooling2D", "ceil_max_pool"]
+__all__ = ["AtrousPooling2D", "LowestPadding2D", "ceil_max_pool"]

@@ -83,7 +83,12 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def _from_array(pixels: np.ndarray) -> Image.Image:
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)):
+    if (
+        not pixels.size
+        or pixels.dtype != np.uint8
+        or pixels.ndim not in (2, 3)
+        or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3))
+    ):
         raise ImageError(
             f"array of {pixels.dtype} {pixels.shape}", "expected uint8 pixels (h, w), (h, w, 1) or (h, w, 3)"
         )

@@ -40,6 +40,8 @@ class Preprocessing:
             raise KerasVisionError(
                 f"mean={self.mean} and std={self.std} need {self.channels} values each for color={self.color!r}."
             )
+        if min(self.size) < 1 or not all(self.std):
+            raise KerasVisionError(f"size={self.size} and std={self.std} must be positive.")
         if self.resize_shorter is not None and self.resize_shorter < max(self.size):
             raise KerasVisionError(
                 f"resize_shorter={self.resize_shorter} leaves no room for a crop of {self.size}; "
@@ -117,5 +119,5 @@ class Preprocessing:
         tuples = {key: tuple(value) for key, value in values.items() if isinstance(value, (list, tuple))}
         try:
             return cls(**{**values, **tuples})
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             raise KerasVisionError(f"not a preprocessing description: {dict(values)} ({error}).") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
             group = file.get("model_weights", file)
             read = _legacy if "layer_names" in group.attrs else _numbered
             arrays = dict(read(group))
-    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(f"{path}: damaged, or not a Keras weight file ({error}).") from error
     if not arrays:
         raise WeightsError(f"{path}: holds no weights.")

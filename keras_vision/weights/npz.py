@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,12 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return dict(_entry(key, archive[key]) for key in archive.files)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            arrays = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(f"{path}: damaged, or not a NumPy archive of arrays ({error}).") from error
+    if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise WeightsError(f"{path}: holds no arrays, or something else than arrays.")
+    return dict(_entry(key, array) for key, array in arrays.items())
 
 
 def _entry(key: str, array: np.ndarray) -> tuple[str, np.ndarray]:

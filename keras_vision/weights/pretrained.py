@@ -51,7 +51,7 @@ def load_pretrained(
             f"{model.name}: random values in {', '.join(sorted(replaced))}, because {source} has nothing of that "
             "shape. Train before use.",
             KerasVisionWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
 
 

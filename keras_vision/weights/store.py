@@ -31,6 +31,8 @@ def resolve(weights: str | os.PathLike, known: Sequence[WeightsFile]) -> tuple[P
     Raises:
         WeightsError: no such name and no such file, or the file can be had neither locally nor from its address.
     """
+    if not isinstance(weights, str | os.PathLike):
+        raise WeightsError(f"weights={weights!r}; give None, a name or a path.")
     for file in known:
         if weights == file.name:
             return _named(file), file
@@ -79,6 +81,7 @@ def _named(file: WeightsFile) -> Path:
             cache_subdir=".",
         )
     except Exception as error:  # Keras wraps every network failure in a bare Exception
+        path.unlink(missing_ok=True)  # what arrived is not the file
         raise WeightsError(
             f"weights={file.name!r} could not be fetched ({error}). Pass weights=None for random weights. {by_hand}"
         ) from error
