@@ -202,8 +202,8 @@ class Request:
             size = self.settings.get("size") or self.family.preprocessing.size[0]
             shape = (size, size, channels) if self.include_top else (None, None, channels)
         else:
-            shape = tuple(self.input_shape) if isinstance(self.input_shape, tuple | list) else (self.input_shape,)
-        if len(shape) != 3 or not isinstance(shape[2], int) or shape[2] < 1:
+            shape = self.input_shape
+        if not isinstance(shape, tuple | list) or len(shape) != 3 or not isinstance(shape[2], int) or shape[2] < 1:
             raise KerasVisionError(f"input_shape={shape}; give (height, width, channels), channels last.")
         if self.include_top and None in shape:
             raise KerasVisionError(f"input_shape={shape} leaves the size open; that needs include_top=False.")

@@ -51,7 +51,7 @@ def _backend() -> str:
     import keras
 
     gpus = keras.distribution.list_devices("gpu")
-    return f"keras on {keras.backend.backend()}, {os.cpu_count()} CPU cores, {len(gpus)} GPU{'' if len(gpus) == 1 else 's'}"
+    return f"keras on {keras.backend.backend()}; CPU cores: {os.cpu_count()}, GPUs: {len(gpus)}"
 
 
 def _weights() -> str:

@@ -20,9 +20,9 @@ class LowestPadding2D(layers.ZeroPadding2D):
 def ceil_max_pool(x: Any, pool_size: int, strides: int, name: str, negative: bool = False) -> Any:
     """Max pooling without padding whose last window may hang over the bottom and right edge.
 
-    `(n, h, w, c) -> (n, ceil((h - pool_size) / strides) + 1, ...)`. Where the size is known to divide evenly the layer is
-    a plain "valid" pooling. Elsewhere the overhang is padded first: with zeros, which quantise well, or with minus infinity
-    if the input may be `negative` (not the output of a ReLU).
+    `(n, h, w, c) -> (n, ceil((h - pool_size) / strides) + 1, ...)`. Where the size is known to divide evenly the
+    layer is a plain "valid" pooling. Elsewhere the overhang is padded first: with zeros, which quantise well, or with
+    minus infinity if the input may be `negative` (not the output of a ReLU).
 
     Source: Caffe's pooling layer; PyTorch's ``ceil_mode=True``.
     """

@@ -31,14 +31,11 @@ def resolve(weights: str | os.PathLike, known: Sequence[WeightsFile]) -> tuple[P
     Raises:
         WeightsError: no such name and no such file, or the file can be had neither locally nor from its address.
     """
-    if not isinstance(weights, str | os.PathLike):
-        raise WeightsError(f"weights={weights!r}; give None, a name or a path.")
     for file in known:
         if weights == file.name:
             return _named(file), file
-    path = Path(weights).expanduser()
-    if path.is_file():
-        return path, None
+    if isinstance(weights, str | os.PathLike) and Path(weights).expanduser().is_file():
+        return Path(weights).expanduser(), None
     names = ", ".join(repr(f.name) for f in known) or "none for this model"
     raise WeightsError(
         f"weights={str(weights)!r} is neither a file nor a known name. Accepted: None (random weights), the path of a "

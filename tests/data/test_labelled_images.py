@@ -26,7 +26,9 @@ def test_classes_are_the_sorted_subfolders(folder):
     images = image_folder(folder)
     assert images.class_names == ("ant", "cat")
     assert len(images) == 20
-    assert all(images.class_names[label] == path.parent.name for path, label in zip(images.sources, images.labels))
+    assert all(
+        images.class_names[label] == path.parent.name for path, label in zip(images.sources, images.labels, strict=True)
+    )
 
 
 def test_unreadable_files_are_skipped_with_the_reason(folder):
