@@ -22,7 +22,7 @@ def naive(x, pool, stride):
     return out
 
 
-def model_of(shape, pool, stride, **kwargs, negative=False):
+def model_of(shape, pool, stride, negative=False, **kwargs):
     inputs = keras.Input(shape, **kwargs)
     return keras.Model(inputs, ceil_max_pool(inputs, pool, stride, name="pool", negative=negative))
 
