@@ -205,9 +205,11 @@ class Request:
             shape = self.input_shape
         if not isinstance(shape, tuple | list) or len(shape) != 3 or not isinstance(shape[2], int) or shape[2] < 1:
             raise KerasVisionError(f"input_shape={shape}; give (height, width, channels), channels last.")
+        if any(size is not None and (not isinstance(size, int) or size < 1) for size in shape[:2]):
+            raise KerasVisionError(f"input_shape={shape}; height and width are positive numbers of pixels, or None.")
         if self.include_top and None in shape:
             raise KerasVisionError(f"input_shape={shape} leaves the size open; that needs include_top=False.")
-        return shape
+        return shape[0], shape[1], shape[2]
 
     def _read(self, weights: str | Path | None) -> tuple[Arrays, WeightsFile | None, str | None]:
         if weights is None:

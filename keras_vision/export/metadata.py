@@ -23,7 +23,7 @@ from keras_vision.runtime.preprocessing import Preprocessing
 _FIELD = b"TFLITE_METADATA"
 _IDENTIFIER = b"M001"
 _IMAGE_PROPERTIES, _NORMALIZATION, _AXIS_LABELS, _DESCRIPTIONS = 2, 1, 2, 1  # union and enum members
-_COLORS = {"RGB": 1, "L": 2, "BGR": 0}  # ColorSpaceType; the schema knows no BGR
+_COLORS = {"RGB": 1, "L": 2, "BGR": 0, "raw": 0}  # ColorSpaceType; the schema knows no more
 
 Table = Mapping[int, Any]  # field number to value: str, NumPy scalar, float32 array, Table, or list of Tables
 

@@ -28,7 +28,7 @@ def to_saved_model(model: VisionModel, path: str | os.PathLike, *, overwrite: bo
     the labels are assets.
 
     Args:
-        model: with a fixed input size for "serve_bytes".
+        model: "serve_bytes" is left out if its input size is open, or if image files do not have its channels.
         path: folder to write.
         overwrite: replace an existing folder.
 
@@ -43,9 +43,13 @@ def to_saved_model(model: VisionModel, path: str | os.PathLike, *, overwrite: bo
         raise ExportError(f"exporting needs KERAS_BACKEND=tensorflow, not {keras.backend.backend()!r}.")
     with whole_folder(path, overwrite) as folder, tempfile.TemporaryDirectory() as assets:
         module = _Serving(model, Path(assets))
-        signatures = {"serving_default": module.serve, "serve": module.serve, "serve_bytes": module.serve_bytes}
-        tf.saved_model.save(module, str(folder), signatures=signatures)
+        tf.saved_model.save(module, str(folder), signatures=dict(module.endpoints))
         return _check(model, folder)
+
+
+def _takes_files(model: VisionModel) -> bool:
+    """Whether encoded images fit the model: a fixed size, and colours that image files have."""
+    return None not in keras.tree.flatten(model.inputs)[0].shape[1:] and model.preprocessing.color != "raw"
 
 
 class _Serving(tf.Module):
@@ -71,7 +75,9 @@ class _Serving(tf.Module):
             pixels = tf.map_fn(lambda b: load_pixels(b, spec), image_bytes, fn_output_signature=tf.float32)
             return named_outputs(model, model(normalize(pixels, spec), training=False))
 
-        self.serve, self.serve_bytes = serve, serve_bytes
+        self.endpoints: dict[str, Any] = {"serving_default": serve, "serve": serve}
+        if _takes_files(model):
+            self.endpoints["serve_bytes"] = serve_bytes
 
 
 def _check(model: VisionModel, folder: Path) -> Parity:
@@ -79,13 +85,12 @@ def _check(model: VisionModel, folder: Path) -> Parity:
     loaded = tf.saved_model.load(str(folder))
     spec = model.preprocessing
     pixels = sample_pixels(spec)
-    encoded = tf.constant([tf.io.encode_png(image).numpy() for image in pixels])
-    resized = np.stack([load_pixels(e, spec).numpy() for e in encoded])
+    checks = [("serve", tf.constant(spec.normalize(pixels)), pixels)]
+    if _takes_files(model):
+        encoded = tf.constant([tf.io.encode_png(image).numpy() for image in pixels])
+        checks.append(("serve_bytes", encoded, np.stack([load_pixels(e, spec).numpy() for e in encoded])))
     found = []
-    for name, argument, images in (
-        ("serve", tf.constant(spec.normalize(pixels)), pixels),
-        ("serve_bytes", encoded, resized),
-    ):
+    for name, argument, images in checks:
         expected = named_outputs(model, model(spec.normalize(images), training=False))
         got = loaded.signatures[name](argument)
         what = f"the SavedModel signature {name!r} of {model.name}"

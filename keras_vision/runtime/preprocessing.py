@@ -11,7 +11,7 @@ from PIL import Image
 
 from keras_vision.errors import KerasVisionError
 
-COLORS = {"RGB": 3, "BGR": 3, "L": 1}
+COLORS = {"RGB": 3, "BGR": 3, "L": 1, "raw": None}  # to the number of channels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Preprocessing:
         size: height and width of the network's input, in pixels.
         resize_shorter: length the shorter side is resized to before the centre crop of `size`, in pixels, with
             the aspect ratio kept; None squashes the whole image to `size`.
-        color: channel order the network expects: "RGB", "BGR" or "L" (grey).
+        color: channel order the network expects: "RGB", "BGR", "L" (grey), or "raw" for any other channels, which
+            come as arrays and not from image files.
         mean: subtracted from each channel, in the order of `color`, on the scale 0–255.
         std: divides each channel after the subtraction, same order and scale.
     """
@@ -51,7 +52,7 @@ class Preprocessing:
     @property
     def channels(self) -> int:
         """Number of input channels."""
-        return COLORS[self.color]
+        return COLORS[self.color] or len(self.mean)
 
     @property
     def normalizes(self) -> bool:
@@ -59,9 +60,10 @@ class Preprocessing:
         return self.color == "BGR" or any(self.mean) or any(s != 1 for s in self.std)
 
     def for_input(self, height: int, width: int, channels: int) -> Preprocessing:
-        """The same protocol for another input size (the crop's share of the image is kept) or for grey input.
+        """The same protocol for another input size (the crop's share of the image is kept) or number of channels.
 
-        Grey input is normalised with the average of the channels' means and deviations.
+        Grey input is normalised with the average of the channels' means and deviations; any other number of channels
+        with the three taken again and again.
         """
         shorter = self.resize_shorter
         if shorter is not None:
@@ -70,11 +72,14 @@ class Preprocessing:
         if channels == 1 and self.channels == 3:
             mean, std = (float(np.mean(self.mean)),), (float(np.mean(self.std)),)
             spec = dataclasses.replace(spec, color="L", mean=mean, std=std)
+        elif channels != self.channels:
+            mean, std = (tuple(np.resize(values, channels).tolist()) for values in (self.mean, self.std))
+            spec = dataclasses.replace(spec, color="raw", mean=mean, std=std)
         return spec
 
     def without_normalization(self) -> Preprocessing:
         """What is left to do for a model that normalises inside its graph: resize and crop, RGB (or grey) 0–255."""
-        color = "L" if self.color == "L" else "RGB"
+        color = "RGB" if self.color == "BGR" else self.color
         zeros, ones = (0.0,) * self.channels, (1.0,) * self.channels
         return dataclasses.replace(self, color=color, mean=zeros, std=ones)
 
@@ -93,7 +98,15 @@ class Preprocessing:
         return left * scale_x, top * scale_y, (left + self.size[1]) * scale_x, (top + self.size[0]) * scale_y
 
     def pixels(self, image: Image.Image) -> np.ndarray:
-        """Resized and cropped pixels, uint8 RGB or grey, `(h, w, channels)`. Pillow's antialiased bilinear filter."""
+        """Resized and cropped pixels, uint8 RGB or grey, `(h, w, channels)`. Pillow's antialiased bilinear filter.
+
+        Raises:
+            KerasVisionError: the network takes "raw" channels.
+        """
+        if self.color == "raw":
+            raise KerasVisionError(
+                f"the model takes {self.channels} channels, which no image file has; give it arrays."
+            )
         image = image.convert("L" if self.color == "L" else "RGB")
         box = self.source_box(image.height, image.width)
         resized = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR, box=box)

@@ -69,3 +69,14 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(model, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(KerasVisionError, match="cannot be written"):
         to_saved_model(model, tmp_path / "file" / "saved")
+
+
+@pytest.mark.parametrize("shape", [(48, 48, 5), (48, 48, 1), (None, None, 3)])
+def test_other_channels_and_open_sizes_export_what_fits(shape, tmp_path, randomize):
+    options = dict(weights=None, input_shape=shape, include_top=False, pooling="avg")
+    net = randomize(kv.create_model("SqueezeNetV1_1", **options))
+    to_saved_model(net, tmp_path / "saved")
+    signatures = tf.saved_model.load(str(tmp_path / "saved")).signatures
+    assert ("serve_bytes" in signatures) == (shape == (48, 48, 1))
+    if None not in shape:
+        assert kv.export.to_litert(net, tmp_path / "model.tflite", preprocessing=True).images == 4

@@ -192,3 +192,12 @@ def test_wrong_values_are_named(values, message):
 def test_what_is_no_description_is_an_error(values):
     with pytest.raises(KerasVisionError):
         Preprocessing.from_dict(values)
+
+
+def test_other_channels_take_the_three_again_and_again_and_need_arrays():
+    spec = Preprocessing((8, 8), 9, "BGR", (104.0, 117.0, 123.0), (1.0, 2.0, 4.0)).for_input(8, 8, 5)
+    assert spec.mean == (104.0, 117.0, 123.0, 104.0, 117.0)
+    assert spec.std == (1.0, 2.0, 4.0, 1.0, 2.0)
+    assert spec.normalize(np.full((8, 8, 5), 104, np.uint8)).shape == (8, 8, 5)
+    with pytest.raises(KerasVisionError, match="5 channels"):
+        spec.pixels(Image.new("RGB", (8, 8)))
