@@ -35,9 +35,15 @@ def whole_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[P
         new = folder / "new"
         new.mkdir()
         yield new
+        old = folder / "old"
         if Path(path).exists():
-            os.replace(path, folder / "old")
-        os.replace(new, path)
+            os.replace(path, old)
+        try:
+            os.replace(new, path)
+        except BaseException:
+            if old.exists():
+                os.replace(old, path)
+            raise
 
 
 @contextlib.contextmanager

@@ -179,6 +179,8 @@ def _dilated(layer: Any, stride: int, output_stride: int) -> Any:
         if own > 1 and layer.padding == "same" and stride * own > output_stride:
             raise KerasVisionError(f"{layer.name}: a strided layer with padding 'same' cannot be dilated in place.")
         kept = own if stride * own <= output_stride else max(output_stride // stride, 1)
+        if own % kept:
+            raise KerasVisionError(f"{layer.name}: a stride of {own} cannot be reduced to {kept}.")
         config["strides"] = (kept, kept)
         if isinstance(layer, _CONVOLUTIONS):
             config["dilation_rate"] = tuple(d * holes for d in _pair(layer.dilation_rate))

@@ -83,6 +83,8 @@ class Family:
         ) -> VisionModel:
             if taps is not None and not features_only:
                 raise KerasVisionError("taps= names the outputs of features_only=True; give both, or neither.")
+            if features_only and pooling is not None:
+                raise KerasVisionError("features_only=True returns whole feature maps; leave pooling out.")
             request = Request(
                 self, row, include_top and not features_only, input_tensor, input_shape, pooling,
                 classes, classifier_activation, name or row.lower(), output_stride, settings,
@@ -261,9 +263,7 @@ class Request:
             family=self.family.name,
             paper=self.family.paper,
             table=self.family.table_in_paper,
-            parameters=model.count_params(),
-            trainable_parameters=sum(int(np.prod(w.shape)) for w in model.trainable_weights),
-            multiply_adds=graph.multiply_adds(model),
+            **_counts(model),
             input_shape=(height, width, channels),
             output=_OUTPUTS[self.activation] if self.include_top else "features",
             preprocessing=spec,
@@ -286,7 +286,16 @@ def _features(model: VisionModel, names: Collection[str] | None) -> VisionModel:
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise KerasVisionError(f"{model.name} has no tap {name!r}.{hint} Known: {', '.join(known)}.")
         outputs[name] = model.get_layer(layer).output
-    return VisionModel(model.input, outputs, name=model.name, card=model.card)
+    features = VisionModel(model.input, outputs, name=model.name)
+    return features.with_card(dataclasses.replace(model.card, **_counts(features)))
+
+
+def _counts(model: VisionModel) -> dict[str, Any]:
+    return dict(
+        parameters=model.count_params(),
+        trainable_parameters=sum(int(np.prod(w.shape)) for w in model.trainable_weights),
+        multiply_adds=graph.multiply_adds(model),
+    )
 
 
 def _docstring(family: Family, row: str, default: str | None) -> str:

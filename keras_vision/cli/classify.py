@@ -17,6 +17,7 @@ from keras_vision.cli.loading import DEFAULT, load_model, read_labels
 from keras_vision.errors import ImageError, KerasVisionError
 
 if TYPE_CHECKING:
+    from keras_vision.registry import ModelCard
     from keras_vision.runtime import Prediction
 
 Classifier = Callable[[Path], "list[Prediction]"]
@@ -68,19 +69,27 @@ def _classifier(model: str, weights: str, labels: list[str] | None, top: int, th
 
 def _keras_classifier(name: str, weights: str, labels: Sequence[str] | None, top: int) -> Classifier:
     from keras_vision.runtime import open_image
-    from keras_vision.runtime.predictor import top_predictions
+    from keras_vision.runtime.predictor import softmax, top_predictions
 
     model = load_model(name, weights)
-    names = labels or model.labels or _imagenet_labels(model.card.loaded, model.output_shape[-1])
-    if names is not None and len(names) != model.output_shape[-1]:
-        raise KerasVisionError(f"{len(names)} labels for the {model.output_shape[-1]} classes of {name}.")
-    spec = model.preprocessing
-    return lambda file: top_predictions(model.predict_on_batch(spec(open_image(file))[None])[0], names, top)
+    if model.card.output == "features":
+        raise KerasVisionError(f"{name} gives feature maps, not classes.")
+    classes = model.outputs[0].shape[-1]
+    names = labels or model.labels or _imagenet_labels(model.card, classes)
+    if names is not None and len(names) != classes:
+        raise KerasVisionError(f"{len(names)} labels for the {classes} classes of {name}.")
+
+    def run(file: Path) -> list[Prediction]:
+        outputs = model.predict_on_batch(model.preprocessing(open_image(file))[None])
+        scores = (outputs[0] if isinstance(outputs, list) else outputs)[0]
+        return top_predictions(softmax(scores) if model.card.output == "logit" else scores, names, top)
+
+    return run
 
 
-def _imagenet_labels(loaded: str | None, classes: int) -> list[str] | None:
+def _imagenet_labels(card: ModelCard, classes: int) -> list[str] | None:
     """ImageNet's names for a model with public weights; numbers and a note if they cannot be fetched."""
-    if loaded is None or classes != 1000:
+    if classes != 1000 or card.loaded not in {name for file in card.weights for name in (file.source, file.file)}:
         return None
     import numpy as np
 

@@ -28,11 +28,14 @@ def load_model(model: str, weights: str = DEFAULT) -> VisionModel:
 
     from keras_vision.applications import create_model
     from keras_vision.model import VisionModel
+    from keras_vision.registry import find
 
     path = Path(model)
     if path.suffix != ".keras":
         if path.exists():
             raise KerasVisionError(f"{model}: expected a model's name, or a .keras file.")
+        if weights == DEFAULT and not find(model).weights:
+            raise KerasVisionError(f"{find(model).name} has no public weights; give --weights FILE, or --weights none.")
         return create_model(model, **parse_weights(weights))
     if weights != DEFAULT:
         raise KerasVisionError(f"{model} brings its own weights; leave --weights out.")
@@ -56,6 +59,6 @@ def read_labels(file: Path | None) -> list[str] | None:
     if file is None:
         return None
     try:
-        return file.read_text(encoding="utf-8").splitlines()
+        return file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise KerasVisionError(f"{file}: cannot be read as a list of labels ({error}).") from error

@@ -55,7 +55,7 @@ def train(
         data=data if data == DIGITS else str(Path(data).resolve()),
         weights=start,
         epochs=epochs,
-        head_epochs=head_epochs if head_epochs is not None else (epochs // 4 if start else 0),
+        head_epochs=head_epochs if head_epochs is not None else (max(1, epochs // 4) if start and epochs > 1 else 0),
         size=size or (_DIGITS_SIZE if data == DIGITS else model_card(entry.name).preprocessing.size[0]),
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -69,7 +69,8 @@ def train(
         with _progress(console) as progress:
             outcome = fine_tune(run, images, out, [_callback(progress, run.epochs)], overwrite)
     except KeyboardInterrupt:
-        console.print(f"interrupted; the same command goes on after the last finished epoch in {out}", markup=False)
+        how = "the same command, without --overwrite," if overwrite else "the same command"
+        console.print(f"interrupted; {how} goes on after the last finished epoch in {out}", markup=False)
         raise typer.Exit(130) from None
     _print(outcome, out, console)
 

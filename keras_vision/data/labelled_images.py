@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from keras_vision.runtime.images import list_images, open_image
 from keras_vision.runtime.preprocessing import Preprocessing
 
 FORMATS = ("GIF", "JPEG", "MPO", "PNG")  # what TensorFlow decodes right in a graph; MPO is JPEG with more frames
-LEAST_PER_CLASS = 5
+LEAST_PER_CLASS = 10  # so that the test and the validation part hold each class
 _CACHE_BYTES = 1 << 29
 
 Progress = Callable[[int, int], None]  # files done, files in all
@@ -48,6 +49,13 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def fingerprint(self) -> str:
+        """A hash of names, labels and order (of the pixels, where the sources are arrays): equal for equal splits."""
+        digest = hashlib.sha256(repr(self.class_names).encode() + self.labels.tobytes())
+        for source in self.sources:
+            digest.update(source.tobytes() if isinstance(source, np.ndarray) else str(source).encode() + b"\0")
+        return digest.hexdigest()
+
     def split(self, fraction: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
         """Two disjoint parts with the classes in equal proportion; the second has `fraction` of the images."""
         positions = np.arange(len(self))
@@ -68,27 +76,29 @@ class LabelledImages:
         """
         if isinstance(self.sources[0], np.ndarray):
             pixels = np.stack([preprocessing.pixels(open_image(source)) for source in self.sources])
-            images = tf.data.Dataset.from_tensor_slices((pixels, self.labels))
+            images = self._shuffled(tf.data.Dataset.from_tensor_slices((pixels, self.labels)), shuffle_seed)
         else:
-            images = tf.data.Dataset.from_tensor_slices(([str(s) for s in self.sources], self.labels))
-            images = images.map(
+            paths = tf.data.Dataset.from_tensor_slices(([str(s) for s in self.sources], self.labels))
+            fits = len(self) * int(np.prod(preprocessing.size)) * preprocessing.channels < _CACHE_BYTES
+            images = (paths if fits else self._shuffled(paths, shuffle_seed)).map(
                 lambda path, label: (tf.cast(load_pixels(tf.io.read_file(path), preprocessing), tf.uint8), label),
                 num_parallel_calls=tf.data.AUTOTUNE,
             )
-            if len(self) * int(np.prod(preprocessing.size)) * preprocessing.channels < _CACHE_BYTES:
-                images = images.cache()
-        if shuffle_seed is not None:
-            images = images.shuffle(min(len(self), 4096), seed=shuffle_seed)
+            if fits:
+                images = self._shuffled(images.cache(), shuffle_seed)
         images = images.batch(batch_size)
         if shuffle_seed is not None:
             jitter = _jitter(shuffle_seed)
-            images = images.map(lambda pixels, label: (jitter(pixels, training=True), label), tf.data.AUTOTUNE)
+            images = images.map(lambda pixels, label: (jitter(pixels, training=True), label))  # in order: repeatable
         images = images.map(lambda pixels, label: (normalize(pixels, preprocessing), label), tf.data.AUTOTUNE)
         return images.prefetch(tf.data.AUTOTUNE)
 
+    def _shuffled(self, images: tf.data.Dataset, seed: int | None) -> tf.data.Dataset:
+        return images if seed is None else images.shuffle(len(self), seed=seed)
+
     def _take(self, positions: np.ndarray) -> LabelledImages:
         sources = [self.sources[i] for i in positions]
-        return LabelledImages(sources, self.labels[positions], self.class_names)
+        return LabelledImages(sources, self.labels[positions], self.class_names, self.skipped)
 
 
 def image_folder(root: str | os.PathLike, progress: Progress | None = None) -> LabelledImages:
@@ -99,7 +109,7 @@ def image_folder(root: str | os.PathLike, progress: Progress | None = None) -> L
         progress: called with (files done, files in all).
 
     Raises:
-        KerasVisionError: no such folder, fewer than two classes, or a class with fewer than 5 readable images.
+        KerasVisionError: no such folder, fewer than two classes, or a class with fewer than 10 readable images.
     """
     root = Path(root)
     if not root.is_dir():

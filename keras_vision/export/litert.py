@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from keras_vision.errors import ExportError
 from keras_vision.export.metadata import add_metadata
-from keras_vision.export.parity import Parity, compare, named_outputs, sample_pixels
+from keras_vision.export.parity import Parity, check_exportable, compare, named_outputs, sample_pixels
 from keras_vision.files import whole_file
 from keras_vision.model import VisionModel, normalize
 
@@ -44,8 +44,7 @@ def to_litert(
         ExportError: open input size, an op LiteRT lacks, or outputs that differ; nothing is written.
         KerasVisionError: the file exists, or cannot be written.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise ExportError(f"exporting needs KERAS_BACKEND=tensorflow, not {keras.backend.backend()!r}.")
+    check_exportable(model)
     shape = keras.tree.flatten(model.inputs)[0].shape[1:]
     if None in shape:
         raise ExportError(

@@ -67,7 +67,10 @@ def describe(model: VisionModel, preprocessing: Preprocessing) -> Table:
         5: {0: highest.reshape(-1), 1: lowest.reshape(-1)},
     }
     labels = [{0: LABELS_FILE, 1: "names of the classes", 2: np.int8(_AXIS_LABELS)}] if model.labels is not None else []
-    outputs = [{0: card.output, 1: f"{card.output} of each class", 6: labels}]
+    names = sorted(model.output) if isinstance(model.output, dict) else [card.output]
+    outputs = [
+        {0: name, 1: name if isinstance(model.output, dict) else f"{name} of each class", 6: labels} for name in names
+    ]
     return {
         0: card.name,
         1: f"{card.paper.title} ({card.paper.authors}, {card.paper.year}), {card.table}. Weights: {card.loaded}.",

@@ -58,15 +58,32 @@ def compare(reference: Any, candidate: Any, what: str, bound: float = BOUND) -> 
                 "nothing was written."
             )
         found.append(parity)
-    return max(found, key=lambda parity: parity.max_difference)
+    return max(found, key=lambda parity: parity.max_difference / (parity.bound or 1.0))
+
+
+def check_exportable(model: Any) -> None:
+    """Whether a model can be exported from here.
+
+    Raises:
+        ExportError: another backend than TensorFlow, or a model without a card, which says how its input is prepared.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(f"exporting needs KERAS_BACKEND=tensorflow, not {keras.backend.backend()!r}.")
+    if not isinstance(model, VisionModel):
+        raise ExportError(
+            f"{type(model).__name__} {getattr(model, 'name', '')!r} has no model card. For a model built on one of "
+            "this package, use VisionModel(inputs, outputs, card=base.card) in place of keras.Model."
+        )
 
 
 def named_outputs(model: VisionModel, outputs: Any) -> dict[str, Any]:
-    """Outputs by name: "probability", "logit" or "features", a number after it where there are several."""
+    """Outputs by name: feature maps by theirs, else "probability", "logit" or "features".
+
+    Of several outputs in a list the first is taken: the others are auxiliary heads, which serve training only.
+    """
     if isinstance(outputs, dict):
         return {name.replace("/", "_"): value for name, value in outputs.items()}
-    flat = keras.tree.flatten(outputs)
-    return {f"{model.card.output}{i or ''}": value for i, value in enumerate(flat)}
+    return {model.card.output: keras.tree.flatten(outputs)[0]}
 
 
 def sample_pixels(preprocessing: Preprocessing, images: int = 4, seed: int = 0) -> np.ndarray:

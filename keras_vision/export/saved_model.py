@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from keras_vision.data.decode import load_pixels
 from keras_vision.errors import ExportError
-from keras_vision.export.parity import Parity, compare, named_outputs, sample_pixels
+from keras_vision.export.parity import Parity, check_exportable, compare, named_outputs, sample_pixels
 from keras_vision.files import whole_folder
 from keras_vision.model import VisionModel, normalize
 from keras_vision.runtime.predictor import CARD_FILE, LABELS_FILE
@@ -37,10 +37,11 @@ def to_saved_model(model: VisionModel, path: str | os.PathLike, *, overwrite: bo
 
     Raises:
         ExportError: the outputs differ; nothing is written.
-        KerasVisionError: the folder exists, or cannot be written.
+        KerasVisionError: the folder exists (one that is no SavedModel is never replaced), or cannot be written.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise ExportError(f"exporting needs KERAS_BACKEND=tensorflow, not {keras.backend.backend()!r}.")
+    check_exportable(model)
+    if Path(path).exists() and not (Path(path) / "saved_model.pb").is_file():
+        raise ExportError(f"{path} exists and is no SavedModel; it is left alone. Choose another path.")
     with whole_folder(path, overwrite) as folder, tempfile.TemporaryDirectory() as assets:
         module = _Serving(model, Path(assets))
         tf.saved_model.save(module, str(folder), signatures=dict(module.endpoints))
@@ -61,7 +62,7 @@ class _Serving(tf.Module):
         if model.labels is not None:
             texts[LABELS_FILE] = "\n".join(model.labels)
         for name, text in texts.items():
-            (assets / name).write_text(text)
+            (assets / name).write_text(text, encoding="utf-8")
             self._assets.append(tf.saved_model.Asset(str(assets / name)))
         spec = model.preprocessing
         shape = keras.tree.flatten(model.inputs)[0].shape
@@ -95,4 +96,4 @@ def _check(model: VisionModel, folder: Path) -> Parity:
         got = loaded.signatures[name](argument)
         what = f"the SavedModel signature {name!r} of {model.name}"
         found.append(compare(list(expected.values()), [got[key] for key in expected], what))
-    return max(found, key=lambda parity: parity.max_difference)
+    return max(found, key=lambda parity: parity.max_difference / (parity.bound or 1.0))

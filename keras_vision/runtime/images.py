@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from keras_vision.errors import ImageError, KerasVisionError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, struct.error, zlib.error, MemoryError)
+_TURNS = (None, None, *(Image.Transpose(t) for t in (0, 3, 1, 5, 4, 6, 2)))  # by EXIF orientation
 _HIGH_DEPTH = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 Source = str | os.PathLike | bytes | np.ndarray | Image.Image
@@ -31,7 +35,7 @@ def open_image(source: Source) -> Image.Image:
         ImageError: the source is missing, empty, damaged, no image, or larger than Pillow's limit of pixels.
     """
     if isinstance(source, Image.Image):
-        return _to_8_bit(ImageOps.exif_transpose(source))
+        return _to_8_bit(_upright(source))
     if isinstance(source, np.ndarray):
         return _from_array(source)
     name = "encoded image" if isinstance(source, bytes) else os.fspath(source)
@@ -44,7 +48,7 @@ def open_image(source: Source) -> Image.Image:
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             image.load()
-            return _to_8_bit(ImageOps.exif_transpose(image))
+            return _to_8_bit(_upright(image))
     except UnidentifiedImageError as error:
         raise ImageError(name, "not an image in a known format") from error
     except Image.DecompressionBombError as error:
@@ -71,6 +75,16 @@ def list_images(sources: Iterable[str | os.PathLike]) -> Iterator[Path]:
             yield source
         else:
             raise KerasVisionError(f"{source}: no such file or folder.")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned by its EXIF orientation, read alone so that damage elsewhere in the block does not matter."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except _DAMAGE:
+        return image
+    turn = _TURNS[orientation] if isinstance(orientation, int) and 1 < orientation < len(_TURNS) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:

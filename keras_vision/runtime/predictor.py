@@ -65,17 +65,17 @@ class Predictor:
         self.path = Path(path)
         self.card, stored, stored_labels = _metadata(self.path)
         self.labels = tuple(labels) if labels is not None else stored_labels
+        self._interpreter = _interpreter(self.path, threads)
         if preprocessing is None and stored is None:
             raise KerasVisionError(f"{path} does not say how to prepare images; pass preprocessing=Preprocessing(...).")
         self.preprocessing: Preprocessing = preprocessing or stored  # type: ignore[assignment]  # checked above
-        self._interpreter = _interpreter(self.path, threads)
         self._input = self._interpreter.get_input_details()[0]
         outputs = self._interpreter.get_output_details()
         shape = (1, *self.preprocessing.size, self.preprocessing.channels)
-        if tuple(self._input["shape"]) != shape or len(outputs) != 1 or len(outputs[0]["shape"]) != 2:
+        if tuple(self._input["shape"]) != shape or len(outputs) != 1 or self.card.get("output") == "features":
             raise KerasVisionError(
                 f"{path} takes {tuple(self._input['shape'])} and gives {[tuple(o['shape']) for o in outputs]}; "
-                f"a classifier with this preprocessing takes {shape} and gives one (1, classes)."
+                f"a classifier with this preprocessing takes {shape} and gives the scores of its classes."
             )
         self._output = outputs[0]["index"]
         self.classes = int(outputs[0]["shape"][1])
@@ -112,10 +112,11 @@ class Predictor:
         pixels = self.preprocessing.pixels(image)
         tensor = pixels if self._input["dtype"] == np.uint8 else self.preprocessing.normalize(pixels)
         scores = self.run(tensor[None])[0]
-        return _softmax(scores) if self.card.get("output") == "logit" else scores
+        return softmax(scores) if self.card.get("output") == "logit" else scores
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of one image's logits."""
     exponentials = np.exp(logits - logits.max())
     return exponentials / exponentials.sum()
 
@@ -135,10 +136,12 @@ def _metadata(path: Path) -> tuple[dict, Preprocessing | None, tuple[str, ...] |
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             stored = json.loads(archive.read(CARD_FILE)) if CARD_FILE in names else {}
-            labels = tuple(archive.read(LABELS_FILE).decode().splitlines()) if LABELS_FILE in names else None
+            labels = tuple(archive.read(LABELS_FILE).decode().split("\n")) if LABELS_FILE in names else None
     except OSError as error:
         raise KerasVisionError(f"{path}: {(error.strerror or str(error)).lower()}.") from error
-    except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError):  # a model without metadata
+    except (zipfile.BadZipFile, ValueError):  # a model without metadata
         return {}, None, None
+    if not isinstance(stored, dict):
+        return {}, None, labels
     spec = stored.get("preprocessing")
     return stored.get("card", {}), Preprocessing.from_dict(spec) if spec else None, labels

@@ -54,11 +54,6 @@ class Preprocessing:
         """Number of input channels."""
         return COLORS[self.color] or len(self.mean)
 
-    @property
-    def normalizes(self) -> bool:
-        """Whether pixels change beyond resizing: normalisation or a channel order other than RGB."""
-        return self.color == "BGR" or any(self.mean) or any(s != 1 for s in self.std)
-
     def for_input(self, height: int, width: int, channels: int) -> Preprocessing:
         """The same protocol for another input size (the crop's share of the image is kept) or number of channels.
 
@@ -104,9 +99,7 @@ class Preprocessing:
             KerasVisionError: the network takes "raw" channels.
         """
         if self.color == "raw":
-            raise KerasVisionError(
-                f"the model takes {self.channels} channels, which no image file has; give it arrays."
-            )
+            raise KerasVisionError(f"the model takes {self.channels} channels, which no image file has; use `run`.")
         image = image.convert("L" if self.color == "L" else "RGB")
         box = self.source_box(image.height, image.width)
         resized = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR, box=box)

@@ -113,7 +113,7 @@ def fine_tune(
     train, validation = rest.split(VALIDATION_FRACTION, run.seed)
     keras.utils.set_random_seed(run.seed)
     model = _model(run, images.class_names)
-    checkpoint = EpochCheckpoint(_prepare(run, out, overwrite))
+    checkpoint = EpochCheckpoint(_prepare(run, images, out, overwrite))
     spec = model.preprocessing
     batches = train.dataset(spec, run.batch_size, run.seed), validation.dataset(spec, run.batch_size)
     _fit(run, model, *batches, checkpoint, callbacks)
@@ -123,9 +123,9 @@ def fine_tune(
     return outcome
 
 
-def _prepare(run: Run, out: Path, overwrite: bool) -> Path:
+def _prepare(run: Run, images: LabelledImages, out: Path, overwrite: bool) -> Path:
     """The checkpoint folder of a new or interrupted run."""
-    settings = json.dumps(dataclasses.asdict(run), indent=1)
+    settings = json.dumps({**dataclasses.asdict(run), "fingerprint": images.fingerprint()}, indent=1)
     if out.exists() and not out.is_dir():
         raise KerasVisionError(f"{out} is a file; give a folder.")
     if out.exists() and any(out.iterdir()) and not (out / RUN).exists():
@@ -133,12 +133,16 @@ def _prepare(run: Run, out: Path, overwrite: bool) -> Path:
     begun = (out / REPORT).exists() or (out / "checkpoints" / HISTORY).exists()
     if begun and not overwrite:
         if (out / RUN).read_text() != settings:
-            raise KerasVisionError(f"{out} holds a run with other settings; give another folder, or --overwrite it.")
+            raise KerasVisionError(
+                f"{out} holds a run with other settings or other images; give another folder, or --overwrite it."
+            )
         if (out / REPORT).exists():
             raise KerasVisionError(f"{out} holds this run, finished; give another folder, or --overwrite it.")
-    elif overwrite:
-        shutil.rmtree(out / "checkpoints", ignore_errors=True)
-        (out / REPORT).unlink(missing_ok=True)
+    elif begun:
+        for name in ("checkpoints", "saved_model"):
+            shutil.rmtree(out / name, ignore_errors=True)
+        for name in (REPORT, METRICS, "model.keras", "model.tflite"):
+            (out / name).unlink(missing_ok=True)
     with whole_file(out / RUN, overwrite=True) as temporary:
         temporary.write_text(settings)
     (out / "checkpoints").mkdir(exist_ok=True)

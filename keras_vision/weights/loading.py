@@ -63,7 +63,7 @@ def load(
     if problems := report.problems(allow):
         raise WeightsError(
             f"{source or 'the weights'} do not fit {model.name}: {'; '.join(problems)}. "
-            f"They may belong to another network; allow=(...) accepts a kind of difference."
+            "They may belong to another network, or to other settings of this one."
         )
     for variable, array in values:
         variable.assign(array)

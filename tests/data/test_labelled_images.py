@@ -16,7 +16,7 @@ def folder(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("cat", "ant"):
         (tmp_path / name).mkdir()
-        for number in range(10):
+        for number in range(12):
             pixels = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
     return tmp_path
@@ -25,7 +25,7 @@ def folder(tmp_path):
 def test_classes_are_the_sorted_subfolders(folder):
     images = image_folder(folder)
     assert images.class_names == ("ant", "cat")
-    assert len(images) == 20
+    assert len(images) == 24
     assert all(
         images.class_names[label] == path.parent.name for path, label in zip(images.sources, images.labels, strict=True)
     )
@@ -47,13 +47,13 @@ def test_unreadable_files_are_skipped_with_the_reason(folder):
     assert "not an image" in reasons["text.jpg"]
     assert "damaged" in reasons["half.png"]
     assert "TIFF" in reasons["scan.tiff"]
-    assert len(images) == 21
-    assert sum(len(labels) for _, labels in images.dataset(RGB, 8)) == 21  # and every one that is kept decodes
+    assert len(images) == 25
+    assert sum(len(labels) for _, labels in images.dataset(RGB, 8)) == 25  # and every one that is kept decodes
 
 
 def test_pixels_reach_the_network_as_in_the_runtime(folder):
     images = image_folder(folder)
-    batch, labels = next(iter(images.dataset(RGB, 20)))
+    batch, labels = next(iter(images.dataset(RGB, 24)))
     expected = np.stack([RGB(Image.open(path)) for path in images.sources])
     assert np.abs(batch.numpy() - expected).max() <= 1
     assert (labels.numpy() == images.labels).all()
@@ -90,3 +90,16 @@ def test_what_is_no_data_set_is_one_clear_error(folder, tmp_path_factory):
     Image.new("RGB", (8, 8)).save(folder / "few/one.png")
     with pytest.raises(KerasVisionError, match="few: 1 readable images"):
         image_folder(folder)
+
+
+def test_reasons_survive_the_split_and_the_fewest_images_allowed_do_split(tmp_path):
+    for name in ("ant", "cat"):
+        (tmp_path / name).mkdir()
+        for number in range(10):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / name / f"{number}.png")
+    (tmp_path / "ant/empty.png").write_bytes(b"")
+    rest, test = image_folder(tmp_path).split(0.2, seed=0)
+    train, validation = rest.split(0.125, seed=0)
+    assert [set(part.labels) for part in (train, validation, test)] == [{0, 1}] * 3
+    assert test.skipped[0][1] == "the file is empty"
+    assert rest.fingerprint() != test.fingerprint() == image_folder(tmp_path).split(0.2, seed=0)[1].fingerprint()

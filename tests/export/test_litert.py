@@ -3,6 +3,7 @@
 import json
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -130,3 +131,15 @@ def test_nan_weights_are_refused(tmp_path):
     with pytest.raises(ExportError, match="not finite"):
         to_litert(net, tmp_path / "model.tflite")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_auxiliary_heads_stay_behind(tmp_path, randomize):
+    net = kv.create_model("InceptionV3_79", weights=None, classes=3, auxiliary="dropout")
+    net = randomize(net)
+    to_litert(net, tmp_path / "model.tflite", uint8_input=True)
+    assert len(Predictor(tmp_path / "model.tflite").classify(np.zeros((79, 79, 3), np.uint8))) == 3
+
+
+def test_a_model_without_a_card_is_told_what_to_do(model, tmp_path):
+    with pytest.raises(ExportError, match="has no model card"):
+        to_litert(keras.Model(model.input, model.output), tmp_path / "model.tflite")

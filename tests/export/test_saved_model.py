@@ -57,9 +57,12 @@ def test_labels_and_card_are_assets(model, tmp_path):
 def test_existing_folder_is_kept_unless_told(model, tmp_path):
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved/mine").write_text("mine")
+    with pytest.raises(KerasVisionError, match="left alone"):
+        to_saved_model(model, tmp_path / "saved", overwrite=True)  # a folder of photographs, say
+    assert (tmp_path / "saved/mine").exists()
+    (tmp_path / "saved/saved_model.pb").write_text("an older one")
     with pytest.raises(KerasVisionError, match="exists already"):
         to_saved_model(model, tmp_path / "saved")
-    assert (tmp_path / "saved/mine").exists()
     to_saved_model(model, tmp_path / "saved", overwrite=True)
     assert not (tmp_path / "saved/mine").exists()
     assert os.listdir(tmp_path) == ["saved"]
