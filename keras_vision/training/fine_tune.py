@@ -22,7 +22,7 @@ from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
 from keras_vision.registry import find
 from keras_vision.runtime import Predictor
-from keras_vision.training.checkpoints import BEST, HISTORY, EpochCheckpoint
+from keras_vision.training.checkpoints import HISTORY, EpochCheckpoint
 from keras_vision.training.report import write_report
 
 RUN, METRICS, REPORT = "run.json", "metrics.json", "report.html"
@@ -117,7 +117,7 @@ def fine_tune(
     spec = model.preprocessing
     batches = train.dataset(spec, run.batch_size, run.seed), validation.dataset(spec, run.batch_size)
     _fit(run, model, *batches, checkpoint, callbacks)
-    weights.load(model, weights.read(checkpoint.folder / BEST, {}))
+    weights.load(model, weights.read(checkpoint.best, {}))
     outcome = _export(run, model, test, checkpoint, out)
     shutil.rmtree(checkpoint.folder)
     return outcome
@@ -152,9 +152,8 @@ def _prepare(run: Run, images: LabelledImages, out: Path, overwrite: bool) -> Pa
 def _model(run: Run, class_names: tuple[str, ...]) -> VisionModel:
     model = create_model(run.model, weights=run.weights, classes=len(class_names), input_shape=(run.size, run.size, 3))
     model.labels = class_names
-    spec = dataclasses.replace(
-        model.preprocessing, resize_shorter=run.size
-    )  # the whole shorter side, no margin cut off
+    # the whole shorter side, no margin cut off
+    spec = dataclasses.replace(model.preprocessing, resize_shorter=run.size)
     return model.with_card(dataclasses.replace(model.card, preprocessing=spec))
 
 
@@ -207,22 +206,20 @@ def _export(run: Run, model: VisionModel, test: LabelledImages, checkpoint: Epoc
     predictor = Predictor(out / "model.tflite")
     probabilities = predictor.predict(test.sources)
     expected = model.predict(test.dataset(model.preprocessing, run.batch_size), verbose=0)
-    history = checkpoint.history
-    best = max(history, key=lambda logs: (logs["val_accuracy"], -logs["val_loss"]))
     outcome = Outcome(
         accuracy=float(np.mean(expected.argmax(1) == test.labels)),
         litert_accuracy=float(np.mean(probabilities.argmax(1) == test.labels)),
         agreement=float(np.mean(expected.argmax(1) == probabilities.argmax(1))),
         parity=parity,
         test_images=len(test),
-        best_epoch=history.index(best) + 1,
-        training_seconds=sum(logs["seconds"] for logs in history),
+        best_epoch=checkpoint.best_epoch,
+        training_seconds=sum(logs["seconds"] for logs in checkpoint.history),
         litert_bytes=(out / "model.tflite").stat().st_size,
         latency_ms=_latency(predictor, test.sources[0]),
     )
     with whole_file(out / METRICS, overwrite=True) as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(outcome), indent=1))
-    write_report(out / REPORT, dataclasses.asdict(run), outcome, history, test, probabilities)
+    write_report(out / REPORT, dataclasses.asdict(run), outcome, checkpoint.history, test, probabilities)
     return outcome
 
 

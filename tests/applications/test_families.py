@@ -167,7 +167,6 @@ JAX = """
 @pytest.fixture(scope="module")
 def tensorflow_and_jax(tmp_path_factory, randomize):
     """Logits of every model from the same weights and images on both backends."""
-    pytest.importorskip("jax")
     folder, tensorflow = tmp_path_factory.mktemp("jax"), {}
     for name in MODELS:
         x = images(small_size(name))

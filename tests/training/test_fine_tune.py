@@ -158,7 +158,7 @@ def test_the_best_epoch_is_kept_and_only_the_last_besides(tmp_path):
         model.layers[0].kernel.assign([[float(epoch)]])
         checkpoint.on_epoch_begin(epoch)
         checkpoint.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
-    assert {p.name for p in tmp_path.iterdir()} == {"best.weights.h5", "epoch-0004.weights.h5", "history.json"}
-    model.load_weights(tmp_path / "best.weights.h5")
+    assert {p.name for p in tmp_path.iterdir()} == {"epoch-0003.weights.h5", "epoch-0004.weights.h5", "history.json"}
+    model.load_weights(checkpoint.best)
     assert float(model.layers[0].kernel[0, 0]) == 2
     assert EpochCheckpoint(tmp_path).epochs_done == 4
