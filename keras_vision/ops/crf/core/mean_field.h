@@ -1,0 +1,346 @@
+// Mean-field inference of the fully-connected CRF (Krähenbühl & Koltun, 2011, Algorithm 1): for each tile of 16 pixels
+// read the messages of all kernels, add them to the logits, softmax, and write the new marginals into the kernels at
+// once, so that the marginals themselves are stored only at the end.
+#pragma once
+
+#include "softmax.h"
+#include "spatial.h"
+
+namespace KV_LEVEL {
+
+// A kernel that looks at the image: its lattice, with normalisation, weight and amplitude folded into the weights.
+struct Lattice {
+  explicit Lattice(kv::Context& context) : points(context), values(context), ratio(context) {}
+  Points points;
+  Values values;
+  Buffer<float> ratio;  // (tiles, 16): what a splat takes besides the weights of a slice; empty if 1
+
+  void build(kv::Context& context, const Features& features, float weight, int normalization) {
+    split_into_bands(features.width * features.height, points);
+    build_points(context, features, points);
+    const float root = std::sqrt(std::fabs(weight) * amplitude(features.dimensions()));
+    const bool plain = normalization == KV_SYMMETRIC && weight > 0;
+    ratio.resize(plain ? 0 : points.tiles * TILE);
+    if (normalization != KV_NONE) density(context);
+    const float scale = amplitude(features.dimensions());
+    auto fold = [&](int64_t b) {
+      for (int64_t tile = points.band_tile[b]; tile < points.band_tile[b + 1]; ++tile) {
+        alignas(64) float sum[TILE], slice[TILE];
+        if (normalization != KV_NONE) sums_of(tile, b, sum);
+        for (int lane = 0; lane < TILE; ++lane) {
+          const float density = sum[lane] * scale + 1e-20f;
+          const float symmetric = normalization == KV_SYMMETRIC ? 1.f / std::sqrt(density) : 1.f;
+          const float splat = normalization == KV_BEFORE ? 1.f / density : symmetric;
+          slice[lane] = normalization == KV_AFTER ? 1.f / density : symmetric;
+          if (!plain) ratio[tile * TILE + lane] = splat / slice[lane] * (weight < 0 ? -1.f : 1.f);
+          slice[lane] *= root;
+        }
+        float* own = points.weight.data() + tile * points.corners * TILE;
+        for (int k = 0; k < points.corners; ++k)
+          for (int lane = 0; lane < TILE; ++lane) own[k * TILE + lane] *= slice[lane];
+      }
+    };
+    context.parallel(points.bands, fold);
+  }
+
+ private:
+  // The filter's answer to 1 at every pixel, for the normalisation.
+  void density(kv::Context& context) {
+    values.resize(points, 1);
+    auto splat = [&](int64_t b) {
+      values.clear_band(points, b);
+      float* to = values.written.data() + points.band_row[b];
+      for (int64_t tile = points.band_tile[b]; tile < points.band_tile[b + 1]; ++tile) {
+        const int real = static_cast<int>(points.points - tile * TILE < TILE ? points.points - tile * TILE : TILE);
+        const uint32_t* row = points.row.data() + tile * points.corners * TILE;
+        const float* weight = points.weight.data() + tile * points.corners * TILE;
+        for (int k = 0; k < points.corners; ++k)
+          for (int i = 0; i < real; ++i) to[row[k * TILE + i]] += weight[k * TILE + i];
+      }
+    };
+    context.parallel(points.bands, splat);
+    KV_LEVEL::blur<1>(context, points, values, false);
+  }
+
+  void sums_of(int64_t tile, int64_t b, float* sum) const {
+    const float* from = values.read.data() + points.band_row[b];
+    const uint32_t* row = points.row.data() + tile * points.corners * TILE;
+    const float* weight = points.weight.data() + tile * points.corners * TILE;
+    for (int lane = 0; lane < TILE; ++lane) sum[lane] = 0;
+    for (int k = 0; k < points.corners; ++k)
+      for (int lane = 0; lane < TILE; ++lane) sum[lane] += from[row[k * TILE + lane]] * weight[k * TILE + lane];
+  }
+};
+
+[[noreturn]] inline void refuse_logits() {
+  kv::stop(KV_INVALID, "%s", "the logits hold NaN, +inf, or a pixel that is -inf for all labels");
+}
+
+constexpr int AHEAD = 3;  // tiles between a prefetch and its use
+
+class MeanField {
+ public:
+  // At least two labels, so that the padding of a pixel's lanes never reaches further than the next pixel.
+
+  MeanField(kv::Context& context, const kv_mean_field_arguments& arguments)
+      : context_(context), a_(arguments), pixels_(arguments.height * arguments.width), shape_(context), pad_(context),
+        tiles_(context), tail_(context), penalties_(context) {
+    lanes_ = lanes_for(arguments.labels);
+    split_into_bands(pixels_, shape_);
+    pad_.resize(lanes_);
+    for (int c = 0; c < lanes_; ++c) pad_[c] = c < arguments.labels ? 0.f : -INFINITY;
+    tiles_.resize(int64_t{2} * shape_.bands * TILE * lanes_);
+    tail_.resize(TILE * arguments.labels + lanes_);
+    if (arguments.penalties) {  // transposed, so that one message meets a row
+      penalties_.resize(arguments.labels * lanes_);
+      penalties_.zero();
+      for (int64_t l = 0; l < arguments.labels; ++l)
+        for (int64_t m = 0; m < arguments.labels; ++m)
+          penalties_[m * lanes_ + l] = arguments.penalties[l * arguments.labels + m];
+    }
+  }
+
+  ~MeanField() {
+    for (int k = 0; k < kernels_; ++k) {
+      delete lattices_[k];
+      delete grids_[k];
+    }
+    delete[] lattices_;
+    delete[] grids_;
+  }
+
+  void image(int64_t n) {
+    logits_ = a_.logits + n * pixels_ * a_.labels;
+    marginals_ = a_.marginals + n * pixels_ * a_.labels;
+    prepare(n);
+    with_lanes(lanes_, [&](auto lanes) { iterate<decltype(lanes)::value>(); });
+  }
+
+ private:
+  void prepare(int64_t n) {
+    if (!lattices_) {
+      lattices_ = new Lattice*[a_.kernel_count + 1]();
+      grids_ = new Spatial*[a_.kernel_count + 1]();
+      kernels_ = a_.kernel_count;
+    }
+    // The marginals of the last tile are read a row of lanes at a time, past the end of the logits.
+    const int64_t tail = (shape_.tiles - 1) * TILE;
+    std::memset(tail_.data(), 0, tail_.size() * sizeof(float));
+    std::memcpy(tail_.data(), logits_ + tail * a_.labels, (pixels_ - tail) * a_.labels * sizeof(float));
+    for (int k = 0; k < kernels_; ++k) {
+      const kv_kernel& kernel = a_.kernels[k];
+      context_.check_cancelled();
+      if (kernel.weight == 0 || a_.iterations == 0) continue;
+      if (!kernel.theta_image) {
+        if (grids_[k]) continue;  // the same for every image of the batch
+        grids_[k] = new Spatial(context_);
+        grids_[k]->build(context_, shape_, a_.height, a_.width, kernel, a_.normalization, lanes_);
+      } else {
+        if (!lattices_[k]) lattices_[k] = new Lattice(context_);
+        lattices_[k]->build(context_, features(kernel, n), kernel.weight, a_.normalization);
+        context_.require(8.0 * static_cast<double>(lattices_[k]->points.rows) * lanes_);
+        lattices_[k]->values.resize(lattices_[k]->points, lanes_);
+      }
+    }
+  }
+
+  Features features(const kv_kernel& kernel, int64_t n) const {
+    Features features;
+    features.channels = a_.image + n * pixels_ * a_.channels;
+    features.count = a_.channels;
+    features.width = a_.width;
+    features.height = a_.height;
+    features.scale[0] = 1.f / kernel.theta_x;
+    features.scale[1] = 1.f / kernel.theta_y;
+    for (int64_t c = 0; c < a_.channels; ++c) features.scale[2 + c] = 1.f / kernel.theta_image[c];
+    return features;
+  }
+
+  template <int LANES>
+  void iterate() {
+    for (int i = 0; i <= a_.iterations; ++i) {
+      std::atomic<bool> valid{true};
+      auto pass = [&](int64_t b) {
+        if (!band<LANES>(b, i > 0, i == a_.iterations)) valid = false;
+      };
+      context_.parallel(shape_.bands, pass);
+      if (!valid) refuse_logits();
+      if (i == a_.iterations) break;
+      context_.check_cancelled();
+      for (int k = 0; k < kernels_; ++k) {
+        if (Lattice* lattice = lattices_[k]) blur<LANES>(context_, lattice->points, lattice->values, false);
+        if (Spatial* grid = grids_[k]) {
+          auto blur_rows = [&](int64_t task) { grid->blur<LANES>(task); };
+          context_.parallel(grid->tasks(), blur_rows);
+        }
+      }
+    }
+  }
+
+  // One pass over the pixels of a band; false if a pixel gets no valid probabilities.
+  template <int LANES>
+  bool band(int64_t b, bool reads, bool last) {
+    const int lanes = LANES ? LANES : lanes_;
+    float* x = tiles_.data() + 2 * b * TILE * lanes;
+    float* message = penalties_.size() ? x + TILE * lanes : x;
+    Reader<LANES> reader[kv::MAX_KERNELS];
+    Writer<LANES> writer[kv::MAX_KERNELS];
+    for (int k = 0; k < kernels_; ++k) {
+      const int64_t first = shape_.band_tile[b] * TILE;
+      if (Spatial* grid = grids_[k]) {
+        float* scratch = grid->part.data() + 2 * b * grid->row;
+        if (reads) reader[k].start(*grid, first, scratch);
+        if (!last) writer[k].start(*grid, b, first, scratch + grid->row);
+      }
+      if (lattices_[k] && !last) lattices_[k]->values.clear_band(lattices_[k]->points, b);
+    }
+    bool valid = true;
+    for (int64_t tile = shape_.band_tile[b]; tile < shape_.band_tile[b + 1]; ++tile) {
+      const int count = static_cast<int>(pixels_ - tile * TILE < TILE ? pixels_ - tile * TILE : TILE);
+      if (tile + AHEAD < shape_.band_tile[b + 1]) ask_for(tile + AHEAD);
+      load_logits<LANES>(tile, count, x);
+      if (reads) {
+        if (message != x) std::memset(message, 0, TILE * lanes * sizeof(float));
+        for (int k = 0; k < kernels_; ++k) {
+          if (grids_[k]) reader[k].add(count, message);
+          if (lattices_[k]) {
+            if (lattices_[k]->points.corners == 6)
+              slice<LANES, 6>(*lattices_[k], b, tile, count, message);
+            else
+              slice<LANES, 0>(*lattices_[k], b, tile, count, message);
+          }
+        }
+        if (message != x) subtract_penalties<LANES>(count, message, x);
+      }
+      alignas(64) float scale[TILE];
+      valid &= softmax_of_tile<LANES>(lanes, x, scale);
+      if (last) {
+        store_marginals<LANES>(tile, count, x, scale);
+        continue;
+      }
+      for (int k = 0; k < kernels_; ++k) {
+        if (grids_[k]) writer[k].add(count, x, scale);
+        if (lattices_[k]) {
+          if (lattices_[k]->points.corners == 6)
+            splat<LANES, 6>(*lattices_[k], b, tile, count, x, scale);
+          else
+            splat<LANES, 0>(*lattices_[k], b, tile, count, x, scale);
+        }
+      }
+    }
+    for (int k = 0; k < kernels_; ++k)
+      if (grids_[k] && !last) writer[k].finish();
+    return valid;
+  }
+
+  void ask_for(int64_t tile) const {
+    prefetch(logits_ + tile * TILE * a_.labels, TILE * a_.labels * int64_t{sizeof(float)});
+    for (int k = 0; k < kernels_; ++k)
+      if (lattices_[k]) {
+        const Points& points = lattices_[k]->points;
+        prefetch(points.row.data() + tile * points.corners * TILE, points.corners * TILE * int64_t{sizeof(uint32_t)});
+        prefetch(points.weight.data() + tile * points.corners * TILE, points.corners * TILE * int64_t{sizeof(float)});
+      }
+  }
+
+  template <int LANES>
+  KV_STEP void load_logits(int64_t tile, int count, float* x) const {
+    const int lanes = LANES ? LANES : lanes_;
+    const float* from = tile == shape_.tiles - 1 ? tail_.data() : logits_ + tile * TILE * a_.labels;
+    for (int i = 0; i < count; ++i)
+      blocks<LANES>(lanes, [&](auto v, int c) {
+        using V = decltype(v);
+        store<V>(x + i * lanes + c, load<V>(from + i * a_.labels + c) + load<V>(pad_.data() + c));
+      });
+    if (count < TILE) std::memset(x + count * lanes, 0, (TILE - count) * lanes * sizeof(float));
+  }
+
+  template <int LANES, int CORNERS>
+  KV_STEP void slice(const Lattice& lattice, int64_t b, int64_t tile, int count, float* to) const {
+    const Points& points = lattice.points;
+    const int corners = CORNERS ? CORNERS : points.corners;
+    const int64_t lanes = LANES ? LANES : lanes_;
+    const float* from = lattice.values.read.data() + points.band_row[b] * lanes;
+    const uint32_t* row = points.row.data() + tile * corners * TILE;
+    const float* weight = points.weight.data() + tile * corners * TILE;
+    for (int i = 0; i < count; ++i)
+      pieces<LANES>(lanes_, [&](auto v, auto number, int c) {
+        using V = decltype(v);
+        float* own = to + i * lanes + c;
+        V sum[number.value];
+        for (int n = 0; n < number.value; ++n) sum[n] = load<V>(own + n * LENGTH<V>);
+        for (int k = 0; k < corners; ++k) {
+          const float* value = from + row[k * TILE + i] * lanes + c;
+          for (int n = 0; n < number.value; ++n) sum[n] += load<V>(value + n * LENGTH<V>) * weight[k * TILE + i];
+        }
+        for (int n = 0; n < number.value; ++n) store<V>(own + n * LENGTH<V>, sum[n]);
+      });
+  }
+
+  template <int LANES, int CORNERS>
+  KV_STEP void splat(Lattice& lattice, int64_t b, int64_t tile, int count, const float* x, const float* scale) const {
+    const Points& points = lattice.points;
+    const int corners = CORNERS ? CORNERS : points.corners;
+    const int64_t lanes = LANES ? LANES : lanes_;
+    float* to = lattice.values.written.data() + points.band_row[b] * lanes;
+    const uint32_t* row = points.row.data() + tile * corners * TILE;
+    const float* weight = points.weight.data() + tile * corners * TILE;
+    const float* ratio = lattice.ratio.size() ? lattice.ratio.data() + tile * TILE : nullptr;
+    for (int i = 0; i < count; ++i) {
+      const float factor = ratio ? scale[i] * ratio[i] : scale[i];
+      pieces<LANES>(lanes_, [&](auto v, auto number, int c) {
+        using V = decltype(v);
+        V value[number.value];
+        for (int n = 0; n < number.value; ++n) value[n] = load<V>(x + i * lanes + c + n * LENGTH<V>) * factor;
+        for (int k = 0; k < corners; ++k) {
+          float* own = to + row[k * TILE + i] * lanes + c;
+          for (int n = 0; n < number.value; ++n)
+            store<V>(own + n * LENGTH<V>, load<V>(own + n * LENGTH<V>) + value[n] * weight[k * TILE + i]);
+        }
+      });
+    }
+  }
+
+  // x -= penalties * message, for each pixel.
+  template <int LANES>
+  KV_INLINE void subtract_penalties(int count, const float* message, float* x) const {
+    const int lanes = LANES ? LANES : lanes_;
+    for (int i = 0; i < count; ++i)
+      for (int64_t m = 0; m < a_.labels; ++m) {
+        const float value = message[i * lanes + m];
+        blocks<LANES>(lanes, [&](auto v, int c) {
+          using V = decltype(v);
+          store<V>(x + i * lanes + c, load<V>(x + i * lanes + c) - load<V>(penalties_.data() + m * lanes + c) * value);
+        });
+      }
+  }
+
+  // A row of lanes reaches into the next pixel, which is written after it; the last pixel of the tile is cut.
+  template <int LANES>
+  KV_INLINE void store_marginals(int64_t tile, int count, const float* x, const float* scale) const {
+    const int lanes = LANES ? LANES : lanes_;
+    float* to = marginals_ + tile * TILE * a_.labels;
+    for (int i = 0; i < count - 1; ++i)
+      blocks<LANES>(lanes, [&](auto v, int c) {
+        using V = decltype(v);
+        store<V>(to + i * a_.labels + c, load<V>(x + i * lanes + c) * scale[i]);
+      });
+    for (int64_t l = 0; l < a_.labels; ++l) to[(count - 1) * a_.labels + l] = x[(count - 1) * lanes + l] * scale[count - 1];
+  }
+
+  kv::Context& context_;
+  const kv_mean_field_arguments& a_;
+  int64_t pixels_;
+  int lanes_ = 0, kernels_ = 0;
+  Points shape_;
+  Buffer<float> pad_;
+  Buffer<float> tiles_;      // (bands, 2, 16, lanes): marginals and messages of the tile at work
+  Buffer<float> tail_;
+  Buffer<float> penalties_;
+  Lattice** lattices_ = nullptr;
+  Spatial** grids_ = nullptr;
+  const float* logits_ = nullptr;
+  float* marginals_ = nullptr;
+};
+
+}  // namespace KV_LEVEL

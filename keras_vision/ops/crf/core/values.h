@@ -1,0 +1,114 @@
+// Values on the vertices of a lattice: splat and blur. A row holds `lanes` floats; row 0 is always 0.
+#pragma once
+
+#include "lattice.h"
+
+namespace KV_LEVEL {
+
+// Rows are as long as one of the vectors, or a multiple of 8.
+inline int lanes_for(int64_t channels) {
+  return channels == 1 ? 1 : channels <= 4 ? 4 : static_cast<int>((channels + 7) / 8 * 8);
+}
+
+// Calls f with the number of lanes as a constant where it is a common one, else with 0.
+template <class F>
+KV_INLINE void with_lanes(int lanes, F&& f) {
+  switch (lanes) {
+    case 4: return f(Constant<4>{});
+    case 8: return f(Constant<8>{});
+    case 16: return f(Constant<16>{});
+    case 24: return f(Constant<24>{});
+    case 32: return f(Constant<32>{});
+    default: return f(Constant<0>{});
+  }
+}
+
+struct Values {
+  explicit Values(kv::Context& context) : read(context), written(context) {}
+  Buffer<float> read, written;  // (rows + 1, lanes): what is sliced now, what is splatted now
+  int lanes = 0;
+
+  void resize(const Points& points, int lanes_) {
+    lanes = lanes_;
+    read.resize((points.rows + 1) * lanes);
+    written.resize((points.rows + 1) * lanes);
+    std::memset(read.data(), 0, lanes * sizeof(float));
+    std::memset(written.data(), 0, lanes * sizeof(float));
+  }
+
+  void swap() { read.swap(written); }
+
+  void clear_band(const Points& points, int64_t b) {
+    std::memset(written.data() + (points.band_row[b] + 1) * lanes, 0,
+                (points.band_row[b + 1] - points.band_row[b]) * lanes * sizeof(float));
+  }
+};
+
+template <int LANES>
+KV_INLINE void add_row(int lanes, const float* from, float* to) {
+  blocks<LANES>(lanes, [&](auto v, int c) {
+    using V = decltype(v);
+    store<V>(to + c, load<V>(to + c) + load<V>(from + c));
+  });
+}
+
+// Adds the ghosts that band b owns to their owners.
+template <int LANES>
+void gather_ghosts(const Points& points, int lanes, float* values, int64_t b) {
+  for (int64_t g = points.first_ghost[b]; g < points.first_ghost[b + 1]; ++g)
+    add_row<LANES>(lanes, values + int64_t{points.ghost[g]} * lanes, values + int64_t{points.owner[g]} * lanes);
+}
+
+inline void return_ghosts(const Points& points, int lanes, float* values, int64_t b) {
+  for (int64_t g = points.first_ghost[b]; g < points.first_ghost[b + 1]; ++g)
+    std::memcpy(values + int64_t{points.ghost[g]} * lanes, values + int64_t{points.owner[g]} * lanes, lanes * sizeof(float));
+}
+
+// One axis of the blur for the rows that band b owns: half of each neighbour.
+template <int LANES>
+void blur_axis(const Points& points, int lanes_, int axis, const float* from, float* to, int64_t b) {
+  const int64_t lanes = LANES ? LANES : lanes_;
+  const uint32_t* owned = points.owned.data() + points.band_row[b];
+  const uint32_t* neighbour = points.neighbour.data() + axis * 2;
+  for (int64_t i = 0; i < points.owned_rows[b]; ++i) {
+    const int64_t row = owned[i];
+    const uint32_t* pair = neighbour + row * points.corners * 2;
+    const float* before = from + pair[0] * lanes;
+    const float* after = from + pair[1] * lanes;
+    blocks<LANES>(lanes_, [&](auto v, int c) {
+      using V = decltype(v);
+      store<V>(to + row * lanes + c,
+               load<V>(from + row * lanes + c) + (load<V>(before + c) + load<V>(after + c)) * 0.5f);
+    });
+  }
+}
+
+// Blurs values.written; the result is in values.read.
+template <int LANES>
+void blur(kv::Context& context, const Points& points, Values& values, bool reverse) {
+  const int lanes = values.lanes;
+  float* from = values.written.data();
+  float* to = values.read.data();
+  if (points.bands > 1) {
+    auto gather = [&](int64_t b) { gather_ghosts<LANES>(points, lanes, from, b); };
+    context.parallel(points.bands, gather);
+  }
+  for (int i = 0; i < points.corners; ++i) {
+    const int axis = reverse ? points.corners - 1 - i : i;
+    auto one = [&](int64_t b) { blur_axis<LANES>(points, lanes, axis, from, to, b); };
+    context.parallel(points.bands, one);
+    float* swap = from;
+    from = to;
+    to = swap;
+  }
+  if (points.bands > 1) {
+    auto give_back = [&](int64_t b) { return_ghosts(points, lanes, from, b); };
+    context.parallel(points.bands, give_back);
+  }
+  if (from != values.read.data()) values.swap();
+}
+
+// What makes the filter's answer at a point close to the Gaussian sum (Adams et al., 2010).
+inline float amplitude(int dimensions) { return 1.f / (1.f + std::ldexp(1.f, -dimensions)); }
+
+}  // namespace KV_LEVEL
