@@ -112,6 +112,8 @@ class Table {
   int shift() const { return shift_; }
   const Slot* slots() const { return slots_.data(); }
 
+  KV_INLINE void prefetch(const Key<W>& key) const { __builtin_prefetch(&slots_[start(key)]); }
+
   // The row of the key, or 0.
   KV_INLINE uint32_t find(const Key<W>& key) const {
     for (uint32_t at = start(key);; at = (at + 1) & mask_) {
@@ -140,16 +142,21 @@ class Table {
   int64_t room_ = 0;
 };
 
+constexpr uint32_t LINE_END = uint32_t{1} << 31;
+
 // The points in their simplices, the vertices, and who is whose neighbour. What it takes to filter, without any values.
 struct Points {
   explicit Points(kv::Context& context)
-      : row(context), weight(context), neighbour(context), owned(context), ghost(context), owner(context), first_ghost(context) {}
+      : row(context), weight(context), line(context), owned(context), ghost(context), owner(context), first_ghost(context) {}
   int64_t points = 0, tiles = 0, rows = 0;  // rows of vertices and ghosts, without row 0, which stays 0
   int bands = 0, corners = 0;               // corners = d + 1
   int64_t band_tile[65], band_row[65];      // first tile of each band; number of rows before it
   Buffer<uint32_t> row;         // (tiles, corners, 16): counts from 1 within the band
   Buffer<float> weight;         // (tiles, corners, 16): barycentric weights
-  Buffer<uint32_t> neighbour;   // (rows + 1, corners, 2): rows before and after along each axis; 0: none
+  // Rows that have neighbours along an axis, from one end of a line of vertices to the other; the last of a line has
+  // LINE_END set. A row without neighbours is in no line: the blur does not touch it.
+  Buffer<uint32_t> line;
+  int64_t first_line[MAX_DIMENSIONS + 2];  // of each axis
   Buffer<uint32_t> owned;          // (rows): the rows of each band that are no ghosts, from band_row on
   int64_t owned_rows[64];          // number of them in each band
   Buffer<uint32_t> ghost, owner;   // pairs of rows, by the band of the owner
@@ -265,7 +272,7 @@ class Builder {
     if (to_.rows >= int64_t{1} << 31) kv::stop(KV_INVALID, "the lattice would have %lld vertices; at most 2^31 can be numbered",
                                                static_cast<long long>(to_.rows));
     find_owners(bands);
-    find_neighbours(packing, bands);
+    find_lines(packing, bands);
   }
 
  private:
@@ -350,7 +357,9 @@ class Builder {
     int64_t ghosts = 0;
     for (int b = 0; b < to_.bands; ++b) {
       to_.owned_rows[b] = 0;
-      for (int64_t i = 1; i <= bands[b]->count; ++i) {
+      const int64_t count = bands[b]->count;
+      for (int64_t i = 1; i <= count; ++i) {
+        global_.prefetch(bands[b]->keys[i + 16 < count ? i + 16 : count]);
         const uint32_t row = static_cast<uint32_t>(to_.band_row[b] + i);
         const uint32_t found = global_.insert(bands[b]->keys[i], row);
         if (found == row) {
@@ -375,37 +384,83 @@ class Builder {
     }
   }
 
-  void find_neighbours(const Packing& packing, Band* const* bands) {
-    const int corners = to_.corners, d = packing.dimensions;
-    to_.neighbour.resize((to_.rows + 1) * corners * 2);
-    to_.neighbour.zero();
+  void find_lines(const Packing& packing, Band* const* bands) {
+    const int corners = to_.corners;
+    Buffer<uint32_t> after(context_);  // (corners, rows + 1): the next row along each axis; 0: none
+    Buffer<uint64_t> before(context_);  // (rows + 1): bit j: there is a row before along axis j
+    after.resize((to_.rows + 1) * corners);
+    before.resize(to_.rows + 1);
+    after.zero();
     const Table<W>& table = to_.bands == 1 ? bands[0]->table : global_;
-    auto search = [&](int64_t b) {
-      for (int64_t i = 0; i < to_.owned_rows[b]; ++i) {
-        const uint32_t row = to_.owned[to_.band_row[b] + i];
-        const Key<W>& key = bands[b]->keys[row - to_.band_row[b]];
+    auto search = [&](int64_t b) { link(packing, *bands[b], table, b, before.data(), after.data()); };
+    context_.parallel(to_.bands, search);
+
+    const int64_t stride = to_.rows + 1;
+    auto visit = [&](int axis, auto&& f) {  // every row of every line
+      const uint32_t* next = after.data() + axis * stride;
+      for (int b = 0; b < to_.bands; ++b)
+        for (int64_t i = 0; i < to_.owned_rows[b]; ++i) {
+          uint32_t row = to_.owned[to_.band_row[b] + i];
+          if ((before[row] >> axis & 1) || !next[row]) continue;
+          for (; next[row]; row = next[row]) f(row);
+          f(row | LINE_END);
+        }
+    };
+    auto measure = [&](int64_t axis) {
+      int64_t linked = 0;
+      const uint32_t* next = after.data() + axis * stride;
+      for (int64_t row = 1; row <= to_.rows; ++row) linked += next[row] || before[row] >> axis & 1;
+      to_.first_line[axis + 1] = linked;
+    };
+    for (int64_t b = 0; b < to_.bands; ++b)  // ghosts have no bits of their own
+      for (int64_t g = to_.first_ghost[b]; g < to_.first_ghost[b + 1]; ++g) before[to_.ghost[g]] = 0;
+    context_.parallel(corners, measure);
+    to_.first_line[0] = 0;
+    for (int j = 0; j < corners; ++j) to_.first_line[j + 1] += to_.first_line[j];
+    to_.line.resize(to_.first_line[corners]);
+    auto write = [&](int64_t axis) {
+      uint32_t* to = to_.line.data() + to_.first_line[axis];
+      visit(static_cast<int>(axis), [&](uint32_t row) { *to++ = row; });
+    };
+    context_.parallel(corners, write);
+  }
+
+  // Finds the rows before those of band b along every axis.
+  void link(const Packing& packing, Band& band, const Table<W>& table, int64_t b, uint64_t* before, uint32_t* after) const {
+    constexpr int BATCH = 8;  // rows whose slots are asked for before they are read
+    const int corners = to_.corners, d = packing.dimensions;
+    const int64_t stride = to_.rows + 1;
+    const uint32_t unit = packing.unit[d];
+    Key<W> wanted[BATCH][(D ? D : MAX_DIMENSIONS) + 1];
+    for (int64_t start = 0; start < to_.owned_rows[b]; start += BATCH) {
+      const int64_t count = to_.owned_rows[b] - start < BATCH ? to_.owned_rows[b] - start : BATCH;
+      const uint32_t* rows = to_.owned.data() + to_.band_row[b] + start;
+      for (int64_t i = 0; i < count; ++i) {
         // One step along axis j: every coordinate falls by 1, coordinate j rises by d. With remainder r > 0 that is
         // r - 1 and q_j + 1; with r = 0 it is r = d and q_i - 1 for all i but j.
-        const uint32_t unit = packing.unit[d];
-        const bool wraps = (key.word[packing.word[d]] & packing.remainder) == 0;
-        Key<W> base = key;
-        if (wraps) {
+        Key<W> base = band.keys[rows[i] - to_.band_row[b]];
+        if (base.word[packing.word[d]] & packing.remainder) {
+          base.word[packing.word[d]] -= unit;
+        } else {
           base.word[packing.word[d]] += unit * static_cast<uint32_t>(d);
           for (int f = 0; f < d; ++f) base.word[packing.word[f]] -= packing.unit[f];
-        } else {
-          base.word[packing.word[d]] -= unit;
         }
         for (int j = 0; j < corners; ++j) {
-          Key<W> wanted = base;
-          if (j < d) wanted.word[packing.word[j]] += packing.unit[j];
-          const uint32_t found = table.find(wanted);
-          if (!found) continue;
-          to_.neighbour[(int64_t{row} * corners + j) * 2] = found;
-          to_.neighbour[(int64_t{found} * corners + j) * 2 + 1] = row;
+          wanted[i][j] = base;
+          if (j < d) wanted[i][j].word[packing.word[j]] += packing.unit[j];
+          table.prefetch(wanted[i][j]);
         }
       }
-    };
-    context_.parallel(to_.bands, search);
+      for (int64_t i = 0; i < count; ++i) {
+        uint64_t bits = 0;
+        for (int j = 0; j < corners; ++j)
+          if (const uint32_t found = table.find(wanted[i][j])) {
+            bits |= uint64_t{1} << j;
+            after[j * stride + found] = rows[i];
+          }
+        before[rows[i]] = bits;
+      }
+    }
   }
 
   kv::Context& context_;

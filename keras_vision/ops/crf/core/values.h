@@ -64,22 +64,38 @@ inline void return_ghosts(const Points& points, int lanes, float* values, int64_
     std::memcpy(values + int64_t{points.ghost[g]} * lanes, values + int64_t{points.owner[g]} * lanes, lanes * sizeof(float));
 }
 
-// One axis of the blur for the rows that band b owns: half of each neighbour.
+// One axis of the blur, in place: a line of vertices is walked from end to end, half of each neighbour is added.
+// Task b of the bands takes the lines that start in its share of the list.
 template <int LANES>
-void blur_axis(const Points& points, int lanes_, int axis, const float* from, float* to, int64_t b) {
+void blur_axis(const Points& points, int lanes_, int axis, float* values, int64_t b) {
+  constexpr int AHEAD = 12;
   const int64_t lanes = LANES ? LANES : lanes_;
-  const uint32_t* owned = points.owned.data() + points.band_row[b];
-  const uint32_t* neighbour = points.neighbour.data() + axis * 2;
-  for (int64_t i = 0; i < points.owned_rows[b]; ++i) {
-    const int64_t row = owned[i];
-    const uint32_t* pair = neighbour + row * points.corners * 2;
-    const float* before = from + pair[0] * lanes;
-    const float* after = from + pair[1] * lanes;
-    blocks<LANES>(lanes_, [&](auto v, int c) {
+  const uint32_t* line = points.line.data() + points.first_line[axis];
+  const int64_t count = points.first_line[axis + 1] - points.first_line[axis];
+  int64_t at = count * b / points.bands, end = count * (b + 1) / points.bands;
+  while (at > 0 && at < end && !(line[at - 1] & LINE_END)) ++at;
+  while (at < end) {
+    int64_t last = at;
+    while (!(line[last] & LINE_END)) ++last;
+    pieces<LANES>(lanes_, [&](auto v, auto number, int c) {
       using V = decltype(v);
-      store<V>(to + row * lanes + c,
-               load<V>(from + row * lanes + c) + (load<V>(before + c) + load<V>(after + c)) * 0.5f);
+      V before[number.value] = {}, own[number.value];
+      float* row = values + line[at] * lanes + c;
+      for (int n = 0; n < number.value; ++n) own[n] = load<V>(row + n * LENGTH<V>);
+      for (int64_t i = at; i < last; ++i) {
+        if (i + AHEAD < count) __builtin_prefetch(values + (line[i + AHEAD] & ~LINE_END) * lanes + c);
+        float* after = values + (line[i + 1] & ~LINE_END) * lanes + c;
+        for (int n = 0; n < number.value; ++n) {
+          const V next = load<V>(after + n * LENGTH<V>);
+          store<V>(row + n * LENGTH<V>, own[n] + (before[n] + next) * 0.5f);
+          before[n] = own[n];
+          own[n] = next;
+        }
+        row = after;
+      }
+      for (int n = 0; n < number.value; ++n) store<V>(row + n * LENGTH<V>, own[n] + before[n] * 0.5f);
     });
+    at = last + 1;
   }
 }
 
@@ -87,25 +103,21 @@ void blur_axis(const Points& points, int lanes_, int axis, const float* from, fl
 template <int LANES>
 void blur(kv::Context& context, const Points& points, Values& values, bool reverse) {
   const int lanes = values.lanes;
-  float* from = values.written.data();
-  float* to = values.read.data();
+  float* rows = values.written.data();
   if (points.bands > 1) {
-    auto gather = [&](int64_t b) { gather_ghosts<LANES>(points, lanes, from, b); };
+    auto gather = [&](int64_t b) { gather_ghosts<LANES>(points, lanes, rows, b); };
     context.parallel(points.bands, gather);
   }
   for (int i = 0; i < points.corners; ++i) {
     const int axis = reverse ? points.corners - 1 - i : i;
-    auto one = [&](int64_t b) { blur_axis<LANES>(points, lanes, axis, from, to, b); };
+    auto one = [&](int64_t b) { blur_axis<LANES>(points, lanes, axis, rows, b); };
     context.parallel(points.bands, one);
-    float* swap = from;
-    from = to;
-    to = swap;
   }
   if (points.bands > 1) {
-    auto give_back = [&](int64_t b) { return_ghosts(points, lanes, from, b); };
+    auto give_back = [&](int64_t b) { return_ghosts(points, lanes, rows, b); };
     context.parallel(points.bands, give_back);
   }
-  if (from != values.read.data()) values.swap();
+  values.swap();
 }
 
 // What makes the filter's answer at a point close to the Gaussian sum (Adams et al., 2010).
