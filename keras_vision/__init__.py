@@ -8,7 +8,19 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("applications", "data", "export", "graph", "layers", "ops", "registry", "runtime", "training", "weights")
+_MODULES = (
+    "applications",
+    "data",
+    "export",
+    "graph",
+    "layers",
+    "ops",
+    "registry",
+    "runtime",
+    "training",
+    "visualization",
+    "weights",
+)
 _NAMES = {  # public name -> the module that makes it work; importing `applications` registers its families
     "create_model": "applications",
     "list_models": "applications",

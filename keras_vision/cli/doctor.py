@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -24,7 +25,9 @@ PACKAGES = (
 )
 
 
-def doctor() -> None:
+def doctor(
+    build: Annotated[bool, typer.Option("--build", help="Compile the operations in C++ anew, and try them.")] = False,
+) -> None:
     """Versions, devices and folders, and one export run as a check. Exits 1 if a check fails."""
     console = Console()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -36,7 +39,10 @@ def doctor() -> None:
             table.add_row(package, "[dim]not installed[/]")
     console.print(table)
     problems = 0
-    for what, check in (("backend", _backend), ("weights", _weights), ("export", _export)):
+    checks = [("backend", _backend), ("weights", _weights), ("compiler", _compiler), ("export", _export)]
+    if build:
+        checks.append(("dense_crf", _dense_crf))
+    for what, check in checks:
         try:
             console.print(f"[green]ok[/]    {what}: {check()}", soft_wrap=True)
         except Exception as error:  # a broken installation fails in any way
@@ -59,6 +65,34 @@ def _weights() -> str:
 
     found = sorted(p.name for p in home().glob("*")) if home().is_dir() else []
     return f"{home()} (KERAS_VISION_HOME) holds {', '.join(found) or 'nothing yet'}"
+
+
+def _compiler() -> str:
+    from keras_vision.ops.build import cache_folder, compiler
+
+    found = compiler() or "none found: operations in C++ run as their slow references"
+    return f"{found}; compiled operations in {cache_folder()} (KERAS_VISION_CACHE)"
+
+
+def _dense_crf() -> str:
+    import time
+
+    import numpy as np
+
+    from keras_vision.ops import dense_crf
+    from keras_vision.ops.build import build
+    from keras_vision.ops.crf.library import library
+
+    start = time.perf_counter()
+    path = build(library(), force=True)
+    took = time.perf_counter() - start
+    rng = np.random.default_rng(0)
+    logits, image = rng.normal(size=(1, 24, 32, 3)), rng.uniform(0, 255, (1, 24, 32, 3))
+    ours, reference = (dense_crf(logits, image, iterations=1, impl=impl) for impl in ("custom", "reference"))
+    difference = float(np.abs(np.asarray(ours) - np.asarray(reference)).mean())
+    if not difference < 0.05:
+        raise RuntimeError(f"the compiled operation differs from its reference by {difference:.2g} on average")
+    return f"compiled in {took:.0f} s as {path.name}; within {difference:.0e} of its reference on average"
 
 
 def _export() -> str:

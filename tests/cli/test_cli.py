@@ -134,6 +134,8 @@ def test_models_and_doctor_answer():
     assert "1,235,496" in done.stdout
     assert "Inception" not in done.stdout
     assert json.loads(run("models", "info", "squeezenet", "--json").stdout)["parameters"] == 1_248_424
+    done = run("doctor", "--build")
+    assert "compiled in" in done.stdout and "of its reference on average" in done.stdout
     done = run("doctor")
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("ok ") == 3

@@ -70,7 +70,7 @@ class _Kernel(ctypes.Structure):
 
 
 class _Arguments(ctypes.Structure):
-    """Arguments of a call, which keep their arrays alive. Those that a test changes are given as they are."""
+    """Arguments of a call, which keep their arrays alive."""
 
     arrays: list[Any]
     output: np.ndarray
@@ -104,6 +104,9 @@ class FilterArguments(_Arguments):
         ("reverse", c_int32),
         ("filtered", c_void_p),
     )
+
+
+Arguments = MeanFieldArguments | FilterArguments
 
 
 class Kernel(NamedTuple):
@@ -170,17 +173,17 @@ class Core:
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
-        self._functions = {MeanFieldArguments: library.kv_mean_field, FilterArguments: library.kv_permutohedral_filter}
-        for kind, function in self._functions.items():
+        self.functions = {MeanFieldArguments: library.kv_mean_field, FilterArguments: library.kv_permutohedral_filter}
+        for kind, function in self.functions.items():
             function.argtypes = [POINTER(kind), POINTER(Run), c_char_p, c_int64]
         library.kv_available_memory.restype = c_int64
         self.best_level = library.kv_best_level()
         self.available_memory = library.kv_available_memory
 
-    def call(self, arguments: MeanFieldArguments | FilterArguments, run: Run | None = None) -> np.ndarray:
+    def call(self, arguments: Arguments, run: Run | None = None) -> np.ndarray:
         """The output, or CoreError."""
         message = ctypes.create_string_buffer(b"unset", 512)
-        status = self._functions[type(arguments)](byref(arguments), run and byref(run), message, len(message))
+        status = self.functions[type(arguments)](byref(arguments), run and byref(run), message, len(message))
         if status != OK:
             raise CoreError(status, message.value.decode())
         assert message.value == b""

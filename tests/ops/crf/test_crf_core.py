@@ -1,5 +1,7 @@
 """The C++ core of the dense CRF, through its C interface, against float64 NumPy written from the papers."""
 
+import contextlib
+import ctypes
 import itertools
 import resource
 import subprocess
@@ -16,12 +18,11 @@ from core_library import (
     INVALID,
     NO_MEMORY,
     NORMALIZATIONS,
+    Arguments,
     Cancelled,
     Core,
     CoreError,
-    FilterArguments,
     Kernel,
-    MeanFieldArguments,
     ParallelFor,
     Run,
     compile_core,
@@ -30,6 +31,7 @@ from core_library import (
 )
 
 MIB = 2**20
+ALL = 2**40
 GAUSSIAN = Kernel(3, 3)
 NARROW = Kernel(2, 1.2)  # a Gaussian below 1.5 pixels, which is computed exactly
 # Where y is a multiple of theta a point lies between two simplices, and rounding decides which vertices there are.
@@ -143,7 +145,8 @@ def scene(rng: np.random.Generator, *shape: int, channels: int = 3) -> tuple[np.
     *batch, height, width, _ = shape
     y, x = np.mgrid[:height, :width] / 9
     phase = rng.uniform(0, 6, (*batch, 1, 1, channels))
-    image = 128 + 90 * np.sin(phase + x[..., None] + 2 * y[..., None]) + rng.normal(0, 6, (*batch, height, width, channels))
+    image = 128 + 90 * np.sin(phase + x[..., None] + 2 * y[..., None])
+    image += rng.normal(0, 6, image.shape)
     return rng.normal(0, 1.5, shape).astype(np.float32), image.astype(np.float32)
 
 
@@ -218,7 +221,7 @@ def test_filter_is_linear(core, rng):
 # ---- Levels, threads, batches ----
 
 
-def calls(rng: np.random.Generator) -> dict[str, MeanFieldArguments | FilterArguments]:
+def calls(rng: np.random.Generator) -> dict[str, Arguments]:
     """Calls with some work for each of several bands."""
     features = rng.normal(0, 2, (36_000, 4))
     logits, image = scene(rng, 190, 177, 21)
@@ -257,17 +260,17 @@ def test_threads_do_not_change_a_bit(core, rng):
 
 def test_a_batch_is_its_images(core, rng):
     logits, image = scene(rng, 3, 70, 61, 5)
-    options = dict(kernels=[GAUSSIAN, BILATERAL], iterations=3)
     for normalization in NORMALIZATIONS:
-        singles = [core.mean_field(*pair, **options, normalization=normalization) for pair in zip(logits, image, strict=True)]
-        assert_same_bits([core.mean_field(logits, image, **options, normalization=normalization), np.stack(singles)])
+        options = dict(kernels=[GAUSSIAN, BILATERAL], iterations=3, normalization=normalization)
+        singles = [core.mean_field(logits[i], image[i], **options) for i in range(3)]
+        assert_same_bits([core.mean_field(logits, image, **options), np.stack(singles)])
     values, features = rng.normal(size=(3, 500, 5)), rng.normal(size=(3, 500, 3)) * [[[1]], [[20]], [[0.1]]]
-    singles = [core.permutohedral_filter(*pair) for pair in zip(values, features, strict=True)]
+    singles = [core.permutohedral_filter(values[i], features[i]) for i in range(3)]
     assert_same_bits([core.permutohedral_filter(values, features), np.stack(singles)])
 
 
 def test_concurrent_calls(core, rng):
-    work = [arguments for arguments in calls(rng).values()]
+    work = list(calls(rng).values())
     expected = [core.call(arguments).copy() for arguments in work]
     for arguments in work:
         arguments.output.fill(-1)
@@ -318,7 +321,8 @@ def test_potts_is_a_matrix_of_penalties(core, rng):
     logits, image = scene(rng, 21, 34, 6)
     potts = 1 - np.eye(6)
     options = dict(kernels=[GAUSSIAN, BILATERAL], iterations=10)
-    assert_close(core.mean_field(logits, image, penalties=potts, **options), core.mean_field(logits, image, **options), 1e-4)
+    expected = core.mean_field(logits, image, **options)
+    assert_close(core.mean_field(logits, image, penalties=potts, **options), expected, 1e-4)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
@@ -446,18 +450,16 @@ def test_smallest_theta_of_a_bilateral_kernel(core, rng):
     logits, image = scene(rng, 6, 9, 3)
 
     def attempt(theta: float) -> np.ndarray | None:
-        try:
+        with contextlib.suppress(CoreError):
             return core.mean_field(logits, image, [Kernel(2, theta, (theta, theta, theta))])
-        except CoreError as error:
-            assert error.status == INVALID
-            assert "theta is too small" in error.message
-            return None
+        return None
 
     refused, accepted = 1e-6, 1.0
     assert attempt(refused) is None
     while accepted / refused > 1.0001:
         middle = (accepted * refused) ** 0.5
         refused, accepted = (middle, accepted) if attempt(middle) is None else (refused, middle)
+    check_refused(core, mean_field_arguments(logits, image, [Kernel(2, refused, [refused] * 3)]), "theta is too small")
     expected = naive_mean_field(logits, image, [Kernel(2, 1e-9)])  # the identity
     for theta in (accepted, 1.1 * accepted, 3 * accepted):
         np.testing.assert_allclose(attempt(theta), expected, atol=1e-5)
@@ -466,7 +468,7 @@ def test_smallest_theta_of_a_bilateral_kernel(core, rng):
 # ---- What is refused ----
 
 
-def check_refused(core: Core, arguments: MeanFieldArguments | FilterArguments, word: str, run: Run | None = None) -> None:
+def check_refused(core: Core, arguments: Arguments, word: str, run: Run | None = None) -> None:
     with pytest.raises(CoreError) as raised:
         core.call(arguments, run)
     assert raised.value.status == INVALID
@@ -476,8 +478,8 @@ def check_refused(core: Core, arguments: MeanFieldArguments | FilterArguments, w
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        *((dict([(name, 0)]), name) for name in ("batch", "height", "width", "labels", "channels")),
-        *((dict([(name, -5)]), name) for name in ("batch", "height", "width", "labels", "channels", "iterations")),
+        *(({name: 0}, name) for name in ("batch", "height", "width", "labels", "channels")),
+        *(({name: -5}, name) for name in ("batch", "height", "width", "labels", "channels", "iterations")),
         (dict(batch=2**62), "batch"),
         (dict(height=2**31, width=2**31), "height"),
         (dict(batch=2**39, labels=2**19), "logits"),
@@ -502,12 +504,12 @@ def test_bad_mean_field_arguments(core, rng, change, word):
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        *((dict([(name, 0)]), name) for name in ("batch", "points", "channels", "dimensions")),
-        *((dict([(name, -5)]), name) for name in ("batch", "points", "channels", "dimensions")),
+        *(({name: 0}, name) for name in ("batch", "points", "channels", "dimensions")),
+        *(({name: -5}, name) for name in ("batch", "points", "channels", "dimensions")),
         (dict(points=2**62), "points"),
         (dict(dimensions=64), "dimensions"),
         (dict(batch=2**35, points=2**35), "elements"),
-        *((dict([(name, None)]), "array") for name in ("values", "features", "filtered")),
+        *(({name: None}, "array") for name in ("values", "features", "filtered")),
     ],
 )
 def test_bad_filter_arguments(core, rng, change, word):
@@ -561,26 +563,31 @@ def test_levels_that_are_not_there(core, rng):
 
 
 def test_cancelled_after_any_step(core, rng):
+    def attempt(arguments: Arguments, questions: int) -> int:
+        """The number of questions whether to go on, of which the last ones are answered with no."""
+        count = itertools.count()
+        run = Run(cancelled=Cancelled(lambda _: next(count) >= questions))
+        if questions == ALL:
+            core.call(arguments, run)
+            return next(count)
+        with pytest.raises(CoreError, match="cancel") as raised:
+            core.call(arguments, run)
+        assert raised.value.status == CANCELLED
+        return next(count)
+
     for arguments, steps in (
         (mean_field_arguments(*scene(rng, 2, 9, 7, 3), [GAUSSIAN, BILATERAL], iterations=4), 8),
         (filter_arguments(rng.normal(size=(2, 50, 3)), rng.normal(size=(2, 50, 3))), 2),
     ):
-        for last in range(100):
-            count = itertools.count()
-            cancelled = Cancelled(lambda _, count=count, last=last: next(count) >= last)
-            try:
-                core.call(arguments, Run(cancelled=cancelled))
-                break
-            except CoreError as error:
-                assert error.status == CANCELLED
-                assert "cancel" in error.message
-        assert last >= steps
+        asked = attempt(arguments, ALL)
+        assert asked >= steps
+        assert [attempt(arguments, questions) for questions in range(asked)] == list(range(1, asked + 1))
 
 
 # ---- Memory ----
 
 
-def memory_peak(core: Core, arguments: MeanFieldArguments | FilterArguments, **options: int) -> int:
+def memory_peak(core: Core, arguments: Arguments, **options: int) -> int:
     core.call(arguments, run := Run(**options))
     return run.memory_peak
 
@@ -641,6 +648,16 @@ def test_memory_per_pixel_and_label(core, rng, labels):
     assert per_pixel(Kernel(1, 80, (13, 13, 13)), image) < 240 + 5 * padded
     # At worst no two pixels share a vertex, and each has six.
     assert per_pixel(Kernel(1, 80, (3, 3, 3)), rng.uniform(0, 255, image.shape)) < 6 * (400 + 8 * padded)
+
+
+def test_nothing_but_the_arguments_is_needed(core, rng):
+    arguments = filter_arguments(rng.normal(size=(20, 3)), rng.normal(size=(20, 4)))
+    function = core.functions[type(arguments)]
+    assert function(ctypes.byref(arguments), None, None, 0) == 0
+    arguments.points = 0
+    assert function(ctypes.byref(arguments), None, None, 0) == INVALID
+    assert function(ctypes.byref(arguments), None, message := ctypes.create_string_buffer(b"x" * 9, 9), 6) == INVALID
+    assert message.raw == b"point\0xxx"  # cut, and ended
 
 
 def test_available_memory(core):
