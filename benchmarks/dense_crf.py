@@ -223,8 +223,9 @@ def accuracy(images: int = 12) -> None:
 
 def voc() -> None:
     """Pixel accuracy and mean IU of a DeepLab v3 (MobileNet v2) before and after the CRF, at the photographs' size."""
-    import keras_vision as kv
     from ai_edge_litert.interpreter import Interpreter
+
+    import keras_vision as kv
 
     network = Interpreter(str(DATA / "weights/deeplabv3_mobilenetv2_voc_float.tflite"))
     network.allocate_tensors()
