@@ -31,6 +31,11 @@ class Buffer {
     size_ = size;
   }
 
+  // Bytes that resize would take beside those that are held.
+  double missing(int64_t size) const {
+    return size > capacity_ ? static_cast<double>(size - capacity_) * sizeof(T) : 0.;
+  }
+
   // As resize, keeping the first `kept` elements.
   void grow(int64_t size, int64_t kept) {
     if (size > capacity_) {

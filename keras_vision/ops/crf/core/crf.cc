@@ -60,7 +60,11 @@ class FlushDenormals {
 class Pool {
  public:
   explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    } catch (const std::exception&) {
+      // No more threads to be had: those that are there do the work.
+    }
   }
   ~Pool() {
     {

@@ -19,11 +19,13 @@ class Filter {
     for (int64_t i = 0; i < a_.dimensions; ++i) features.scale[i] = 1.f;
     split_into_bands(a_.points, points_);
     build_points(context_, features, points_);
-    context_.require(8.0 * static_cast<double>(points_.rows) * lanes_);
-    values_.resize(points_, lanes_);
+    values_.resize(context_, points_, lanes_);
     tail_.resize(int64_t{points_.bands} * lanes_);
     context_.check_cancelled();
-    with_lanes(lanes_, [&](auto lanes) { run<decltype(lanes)::value>(n); });
+    if (lanes_ == 1)
+      run<1>(n);
+    else
+      with_lanes(lanes_, [&](auto lanes) { run<decltype(lanes)::value>(n); });
     context_.check_cancelled();
   }
 

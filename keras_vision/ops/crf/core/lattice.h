@@ -28,7 +28,8 @@ struct Features {
   int64_t count = 0;
   int64_t width = 0;           // of the image; 0: positions are no features
   int64_t height = 0;
-  float scale[MAX_DIMENSIONS];  // 1 / theta of each feature
+  float scale[MAX_DIMENSIONS];   // 1 / theta of each feature
+  float offset[MAX_DIMENSIONS];  // taken from each channel first: not 0 where float32 is too coarse so far from 0
   int dimensions() const { return static_cast<int>(count) + (width ? 2 : 0); }
 };
 
@@ -58,8 +59,10 @@ KV_INLINE void read_features(const Features& from, int64_t tile, int64_t points,
     for (int lane = 0; lane < TILE; ++lane)
       for (int c = 0; c < count; ++c) feature[positions + c][lane] = channel[(lane < last ? lane : last) * count + c];
   }
-  for (int i = 0; i < positions + count; ++i)
-    for (int lane = 0; lane < TILE; ++lane) feature[i][lane] *= from.scale[i];
+  for (int i = 0; i < positions + count; ++i) {
+    const float offset = i < positions ? 0 : from.offset[i - positions];
+    for (int lane = 0; lane < TILE; ++lane) feature[i][lane] = (feature[i][lane] - offset) * from.scale[i];
+  }
 }
 
 // How the coordinates of a vertex are packed.
@@ -468,8 +471,10 @@ class Builder {
   Table<W> global_;
 };
 
-// Lower and upper bound of each feature over all points; refuses NaN and infinity.
-inline void feature_ranges(kv::Context& context, const Features& features, const Points& points, float* low, float* high) {
+constexpr float FAR = 1024.f;  // thetas from 0
+
+// Lower and upper bound of each feature over all points, and the channels' offsets; refuses NaN and infinity.
+inline void feature_ranges(kv::Context& context, Features& features, const Points& points, float* low, float* high) {
   const int channels = static_cast<int>(features.count), positions = features.width ? 2 : 0;
   float lows[64][MAX_DIMENSIONS], highs[64][MAX_DIMENSIONS];
   bool finite[64];
@@ -504,8 +509,13 @@ inline void feature_ranges(kv::Context& context, const Features& features, const
     high[1] = static_cast<float>(features.height - 1);
   }
   for (int i = 0; i < features.dimensions(); ++i) {
-    low[i] *= features.scale[i];
-    high[i] *= features.scale[i];
+    float offset = 0;
+    if (i >= positions) {
+      if (std::fabs(low[i] * features.scale[i]) > FAR) offset = low[i];
+      features.offset[i - positions] = offset;
+    }
+    low[i] = (low[i] - offset) * features.scale[i];
+    high[i] = (high[i] - offset) * features.scale[i];
   }
 }
 
@@ -559,10 +569,10 @@ inline Packing pack(int d, const float* low, const float* high) {
   return packing;
 }
 
-inline void build_points(kv::Context& context, const Features& features, Points& to) {
+inline void build_points(kv::Context& context, Features& features, Points& to) {
   const int d = features.dimensions();
   if (to.points > (int64_t{1} << 36)) kv::stop(KV_INVALID, "an image of %lld pixels is too large", static_cast<long long>(to.points));
-  context.require(static_cast<double>(to.points) * (d + 1) * 8);
+  context.require(to.row.missing(to.tiles * (d + 1) * TILE) + to.weight.missing(to.tiles * (d + 1) * TILE));
   float low[MAX_DIMENSIONS], high[MAX_DIMENSIONS];
   feature_ranges(context, features, to, low, high);
   const Packing packing = pack(d, low, high);

@@ -15,7 +15,7 @@ struct Lattice {
   Values values;
   Buffer<float> ratio;  // (tiles, 16): what a splat takes besides the weights of a slice; empty if 1
 
-  void build(kv::Context& context, const Features& features, float weight, int normalization) {
+  void build(kv::Context& context, Features features, float weight, int normalization) {
     split_into_bands(features.width * features.height, points);
     build_points(context, features, points);
     const float root = std::sqrt(std::fabs(weight) * amplitude(features.dimensions()));
@@ -46,7 +46,7 @@ struct Lattice {
  private:
   // The filter's answer to 1 at every pixel, for the normalisation.
   void density(kv::Context& context) {
-    values.resize(points, 1);
+    values.resize(context, points, 1);
     auto splat = [&](int64_t b) {
       values.clear_band(points, b);
       float* to = values.written.data() + points.band_row[b];
@@ -138,8 +138,7 @@ class MeanField {
       } else {
         if (!lattices_[k]) lattices_[k] = new Lattice(context_);
         lattices_[k]->build(context_, features(kernel, n), kernel.weight, a_.normalization);
-        context_.require(8.0 * static_cast<double>(lattices_[k]->points.rows) * lanes_);
-        lattices_[k]->values.resize(lattices_[k]->points, lanes_);
+        lattices_[k]->values.resize(context_, lattices_[k]->points, lanes_);
       }
     }
   }
@@ -197,7 +196,8 @@ class MeanField {
     bool valid = true;
     for (int64_t tile = shape_.band_tile[b]; tile < shape_.band_tile[b + 1]; ++tile) {
       const int count = static_cast<int>(pixels_ - tile * TILE < TILE ? pixels_ - tile * TILE : TILE);
-      if (tile + AHEAD < shape_.band_tile[b + 1]) ask_for(tile + AHEAD);
+      if (tile + AHEAD < shape_.band_tile[b + 1])
+        prefetch(logits_ + (tile + AHEAD) * TILE * a_.labels, TILE * a_.labels * int64_t{sizeof(float)});
       load_logits<LANES>(tile, count, x);
       if (reads) {
         if (message != x) std::memset(message, 0, TILE * lanes * sizeof(float));
@@ -231,16 +231,6 @@ class MeanField {
     for (int k = 0; k < kernels_; ++k)
       if (grids_[k] && !last) writer[k].finish();
     return valid;
-  }
-
-  void ask_for(int64_t tile) const {
-    prefetch(logits_ + tile * TILE * a_.labels, TILE * a_.labels * int64_t{sizeof(float)});
-    for (int k = 0; k < kernels_; ++k)
-      if (lattices_[k]) {
-        const Points& points = lattices_[k]->points;
-        prefetch(points.row.data() + tile * points.corners * TILE, points.corners * TILE * int64_t{sizeof(uint32_t)});
-        prefetch(points.weight.data() + tile * points.corners * TILE, points.corners * TILE * int64_t{sizeof(float)});
-      }
   }
 
   template <int LANES>

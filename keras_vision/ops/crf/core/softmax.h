@@ -64,7 +64,14 @@ KV_STEP bool softmax_of_tile(int lanes_, float* x, float* scale) {
         most[j] = larger(most[j], fold(largest, Larger{}));
       });
     }
-    store<f4>(top + i, across(most, Larger{}) * LOG2_E);
+    store<f4>(top + i, across(most, Larger{}));
+  }
+  if constexpr (LANES > 0 && LANES < NATIVE) {  // several pixels in one vector
+    alignas(64) float tops[16 * LANES];
+    for (int i = 0; i < 16; ++i)
+      for (int c = 0; c < LANES; ++c) tops[i * LANES + c] = top[i];
+    for (int c = 0; c < 16 * LANES; c += NATIVE)
+      store<vf>(x + c, exp2_of_negative((load<vf>(x + c) - load<vf>(tops + c)) * LOG2_E));
   }
   for (int i = 0; i < 16; i += 4) {
     f4 sum[4];
@@ -75,8 +82,11 @@ KV_STEP bool softmax_of_tile(int lanes_, float* x, float* scale) {
         using V = decltype(v);
         V total = {};
         for (int n = 0; n < number.value; ++n) {
-          const V e = exp2_of_negative(load<V>(own + c + n * LENGTH<V>) * LOG2_E - top[i + j]);
-          store<V>(own + c + n * LENGTH<V>, e);
+          V e = load<V>(own + c + n * LENGTH<V>);
+          if constexpr (LANES == 0 || LANES >= NATIVE) {
+            e = exp2_of_negative((e - top[i + j]) * LOG2_E);
+            store<V>(own + c + n * LENGTH<V>, e);
+          }
           total += e;
         }
         sum[j] += fold(total, Sum{});

@@ -67,7 +67,7 @@ struct Axis {
 
   void pixels(float theta) {
     radius = static_cast<int>(std::ceil(4.5f * theta));
-    for (int k = -radius; k <= radius; ++k) tap[k + radius] = std::exp(-0.5f * k * k / (theta * theta));
+    for (int k = -radius; k <= radius; ++k) tap[k + radius] = std::exp(-0.5f * (k / theta) * (k / theta));
     for (int i = 0; i < positions; ++i) {
       first[i] = i;
       for (int t = 0; t < TAPS; ++t) slice[i * TAPS + t] = t == 0;
@@ -112,6 +112,7 @@ struct Spatial {
     x.build(context, width, kernel.theta_x, normalization, kernel.weight);
     lanes = lanes_;
     row = int64_t{x.nodes} * lanes;
+    if (row > INT32_MAX) kv::stop(KV_INVALID, "an image of %lld columns is too wide for its labels", static_cast<long long>(width));
     bands = points.bands;
     int64_t rows = 0;
     for (int b = 0; b < bands; ++b) {

@@ -28,8 +28,9 @@ struct Values {
   Buffer<float> read, written;  // (rows + 1, lanes): what is sliced now, what is splatted now
   int lanes = 0;
 
-  void resize(const Points& points, int lanes_) {
+  void resize(kv::Context& context, const Points& points, int lanes_) {
     lanes = lanes_;
+    context.require(read.missing((points.rows + 1) * lanes) + written.missing((points.rows + 1) * lanes));
     read.resize((points.rows + 1) * lanes);
     written.resize((points.rows + 1) * lanes);
     std::memset(read.data(), 0, lanes * sizeof(float));
