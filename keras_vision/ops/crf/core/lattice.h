@@ -90,7 +90,8 @@ struct Key {
   }
 };
 
-// Open addressing with linear probing, at most a quarter full. Rows count from 1; 0 marks an empty slot.
+// Open addressing with linear probing, at most a quarter full, or half full where the table outgrows the caches.
+// Rows count from 1; 0 marks an empty slot.
 template <int W>
 class Table {
  public:
@@ -102,13 +103,14 @@ class Table {
   explicit Table(kv::Context& context) : slots_(context) {}
 
   void reset(int64_t rows) {
+    const int64_t share = rows < LARGE ? 4 : 2;
     int bits = 10;
-    while ((int64_t{1} << bits) < 4 * rows && bits < 32) ++bits;
+    while ((int64_t{1} << bits) < share * rows && bits < 32) ++bits;
     shift_ = 32 - bits;
     mask_ = static_cast<uint32_t>((int64_t{1} << bits) - 1);
     slots_.resize(int64_t{1} << bits);
     slots_.zero();
-    room_ = (int64_t{1} << bits) / 4;
+    room_ = (int64_t{1} << bits) / share;
   }
 
   int64_t room() const { return room_; }
@@ -137,6 +139,7 @@ class Table {
   }
 
  private:
+  static constexpr int64_t LARGE = 1 << 16;
   KV_INLINE uint32_t start(const Key<W>& key) const { return key.hash() >> shift_; }
 
   Buffer<Slot> slots_;
@@ -159,7 +162,7 @@ struct Points {
   // Rows that have neighbours along an axis, from one end of a line of vertices to the other; the last of a line has
   // LINE_END set. A row without neighbours is in no line: the blur does not touch it.
   Buffer<uint32_t> line;
-  int64_t first_line[MAX_DIMENSIONS + 2];  // of each axis
+  int64_t first_line[MAX_DIMENSIONS + 1], last_line[MAX_DIMENSIONS + 1];  // of each axis; behind the last
   Buffer<uint32_t> owned;          // (rows): the rows of each band that are no ghosts, from band_row on
   int64_t owned_rows[64];          // number of them in each band
   Buffer<uint32_t> ghost, owner;   // pairs of rows, by the band of the owner
@@ -245,9 +248,25 @@ KV_INLINE void find_simplex(const Packing& packing, const float (*feature)[TILE]
   store<vf>(weight[0], nearest_weight - previous);
 }
 
+// One bit for each of the D + 1 axes.
+template <int D>
+struct BitsOf {
+  typedef uint64_t type;
+};
+template <>
+struct BitsOf<3> {
+  typedef uint8_t type;
+};
+template <>
+struct BitsOf<5> {
+  typedef uint8_t type;
+};
+
 template <int D, int W>
 class Builder {
  public:
+  typedef typename BitsOf<D>::type Bits;
+
   Builder(kv::Context& context, Points& to) : context_(context), to_(to), global_(context) {}
 
   void build(const Features& features, const Packing& packing) {
@@ -389,52 +408,49 @@ class Builder {
 
   void find_lines(const Packing& packing, Band* const* bands) {
     const int corners = to_.corners;
+    const int64_t stride = to_.rows + 1;
     Buffer<uint32_t> after(context_);  // (corners, rows + 1): the next row along each axis; 0: none
-    Buffer<uint64_t> before(context_);  // (rows + 1): bit j: there is a row before along axis j
-    after.resize((to_.rows + 1) * corners);
-    before.resize(to_.rows + 1);
+    Buffer<Bits> before(context_);     // (rows + 1): bit j: there is a row before along axis j
+    after.resize(stride * corners);
+    before.resize(stride);
     after.zero();
     const Table<W>& table = to_.bands == 1 ? bands[0]->table : global_;
-    auto search = [&](int64_t b) { link(packing, *bands[b], table, b, before.data(), after.data()); };
+    int64_t pairs[64][(D ? D : MAX_DIMENSIONS) + 1];  // of neighbours, by band and axis
+    auto search = [&](int64_t b) { link(packing, *bands[b], table, b, before.data(), after.data(), pairs[b]); };
     context_.parallel(to_.bands, search);
 
-    const int64_t stride = to_.rows + 1;
-    auto visit = [&](int axis, auto&& f) {  // every row of every line
+    int64_t size = 0;
+    for (int j = 0; j < corners; ++j) {
+      int64_t linked = 0;  // at most: two rows of each pair
+      for (int b = 0; b < to_.bands; ++b) linked += 2 * pairs[b][j];
+      to_.first_line[j] = size;
+      size += linked < to_.rows ? linked : to_.rows;
+    }
+    to_.line.resize(size);
+    auto write = [&](int64_t axis) {
       const uint32_t* next = after.data() + axis * stride;
+      uint32_t* to = to_.line.data() + to_.first_line[axis];
       for (int b = 0; b < to_.bands; ++b)
         for (int64_t i = 0; i < to_.owned_rows[b]; ++i) {
           uint32_t row = to_.owned[to_.band_row[b] + i];
-          if ((before[row] >> axis & 1) || !next[row]) continue;
-          for (; next[row]; row = next[row]) f(row);
-          f(row | LINE_END);
+          if (!next[row] || (before[row] >> axis & 1)) continue;
+          for (; next[row]; row = next[row]) *to++ = row;
+          *to++ = row | LINE_END;
         }
-    };
-    auto measure = [&](int64_t axis) {
-      int64_t linked = 0;
-      const uint32_t* next = after.data() + axis * stride;
-      for (int64_t row = 1; row <= to_.rows; ++row) linked += next[row] || before[row] >> axis & 1;
-      to_.first_line[axis + 1] = linked;
-    };
-    for (int64_t b = 0; b < to_.bands; ++b)  // ghosts have no bits of their own
-      for (int64_t g = to_.first_ghost[b]; g < to_.first_ghost[b + 1]; ++g) before[to_.ghost[g]] = 0;
-    context_.parallel(corners, measure);
-    to_.first_line[0] = 0;
-    for (int j = 0; j < corners; ++j) to_.first_line[j + 1] += to_.first_line[j];
-    to_.line.resize(to_.first_line[corners]);
-    auto write = [&](int64_t axis) {
-      uint32_t* to = to_.line.data() + to_.first_line[axis];
-      visit(static_cast<int>(axis), [&](uint32_t row) { *to++ = row; });
+      to_.last_line[axis] = to - to_.line.data();
     };
     context_.parallel(corners, write);
   }
 
   // Finds the rows before those of band b along every axis.
-  void link(const Packing& packing, Band& band, const Table<W>& table, int64_t b, uint64_t* before, uint32_t* after) const {
+  void link(const Packing& packing, Band& band, const Table<W>& table, int64_t b, Bits* before, uint32_t* after,
+            int64_t* pairs) const {
     constexpr int BATCH = 8;  // rows whose slots are asked for before they are read
     const int corners = to_.corners, d = packing.dimensions;
     const int64_t stride = to_.rows + 1;
     const uint32_t unit = packing.unit[d];
     Key<W> wanted[BATCH][(D ? D : MAX_DIMENSIONS) + 1];
+    for (int j = 0; j < corners; ++j) pairs[j] = 0;
     for (int64_t start = 0; start < to_.owned_rows[b]; start += BATCH) {
       const int64_t count = to_.owned_rows[b] - start < BATCH ? to_.owned_rows[b] - start : BATCH;
       const uint32_t* rows = to_.owned.data() + to_.band_row[b] + start;
@@ -455,11 +471,12 @@ class Builder {
         }
       }
       for (int64_t i = 0; i < count; ++i) {
-        uint64_t bits = 0;
+        Bits bits = 0;
         for (int j = 0; j < corners; ++j)
           if (const uint32_t found = table.find(wanted[i][j])) {
-            bits |= uint64_t{1} << j;
+            bits = static_cast<Bits>(bits | Bits{1} << j);
             after[j * stride + found] = rows[i];
+            ++pairs[j];
           }
         before[rows[i]] = bits;
       }

@@ -72,7 +72,7 @@ void blur_axis(const Points& points, int lanes_, int axis, float* values, int64_
   constexpr int AHEAD = 12;
   const int64_t lanes = LANES ? LANES : lanes_;
   const uint32_t* line = points.line.data() + points.first_line[axis];
-  const int64_t count = points.first_line[axis + 1] - points.first_line[axis];
+  const int64_t count = points.last_line[axis] - points.first_line[axis];
   int64_t at = count * b / points.bands, end = count * (b + 1) / points.bands;
   while (at > 0 && at < end && !(line[at - 1] & LINE_END)) ++at;
   while (at < end) {
