@@ -144,21 +144,27 @@ def speed(threads: int) -> None:
 
 
 def scaling() -> None:
-    """Time per pixel and per label over a range of either, and per image of a batch."""
-    table = Table(title="time over pixels, labels and batch")
-    for column in ("height x width", "labels", "batch", "ms", "ns per pixel and label", "ns per pixel"):
+    """Time per pixel and per label over a range of either; a batch against its images one by one."""
+    table = Table(title="time over pixels and labels")
+    for column in ("height x width", "labels", "ms", "ns per pixel and label", "ns per pixel"):
         table.add_column(column, justify="right")
     sizes = [(265, 354), (375, 500), (530, 707), (750, 1000), (1061, 1414)]
-    rows = [(*size, 21, 1) for size in sizes] + [(375, 500, labels, 1) for labels in (2, 8, 16, 32, 64, 151)]
-    for height, width, labels, batch in [*rows, (375, 500, 21, 8)]:
-        logits = np.stack([scores(height, width, labels, seed) for seed in range(batch)])
-        call = ours(logits, np.stack([photograph(1, height, width)] * batch))
+    rows = [(*size, 21) for size in sizes] + [(375, 500, labels) for labels in (2, 8, 16, 32, 64, 151)]
+    for height, width, labels in rows:
+        call = ours(scores(height, width, labels), photograph(1, height, width))
         call()
-        took = statistics.median(seconds(call) for _ in range(7 if batch == 1 else 3))
-        pixels = batch * height * width
+        took = statistics.median(seconds(call) for _ in range(9))
+        pixels = height * width
         cells = (f"{took * 1e3:.1f}", f"{took * 1e9 / pixels / labels:.2f}", f"{took * 1e9 / pixels:.1f}")
-        table.add_row(f"{height} x {width}", str(labels), str(batch), *cells)
+        table.add_row(f"{height} x {width}", str(labels), *cells)
     Console().print(table)
+
+    logits = np.stack([scores(375, 500, 21, seed) for seed in range(8)])
+    images = np.stack([photograph(seed % 3, 375, 500) for seed in range(8)])
+    together, one_by_one = ours(logits, images), [ours(*pair) for pair in zip(logits, images, strict=True)]
+    together()
+    ratios = [seconds(together) / sum(seconds(call) for call in one_by_one) for _ in range(7)]
+    print(f"a batch of 8 takes {statistics.median(ratios):.2f} of the time of its images one by one (<= 1)")
 
 
 def exact(logits: np.ndarray, image: np.ndarray, kernels: tuple) -> np.ndarray:
