@@ -41,9 +41,9 @@ def dense_crf(
 
     The compiled operation runs on the CPU in float32, with TensorFlow's threads; Bilateral kernels are approximated on
     the permutohedral lattice, Gaussian ones on a grid of B-splines. It has no gradient; the reference has. Beside its
-    arguments and result it takes, with the default kernels and for one image at a time, 80 bytes a pixel and 2 a pixel
-    and label on photographs; on noise, or with a small theta_beta, ten times that; never more than 2,400 and 56. What a
-    step needs is compared with what the machine has before it is taken.
+    arguments and result it takes, with the default kernels, 80 bytes a pixel and 2 a pixel and label on photographs; on
+    noise, or with a small theta_beta, ten times that; never more than 2,400 and 56. That is for one image; of a batch
+    as many as there are threads are at work. Each step compares what it needs with what the machine has beforehand.
 
     Args:
         logits: unnormalised log-probabilities, (n, h, w, labels); -inf means impossible.

@@ -269,6 +269,25 @@ def test_a_batch_is_its_images(core, rng):
     assert_same_bits([core.permutohedral_filter(values, features), np.stack(singles)])
 
 
+def test_images_side_by_side(core, rng):
+    """With an image for every thread they are computed at the same time; one by one where memory does not suffice."""
+    logits, image = scene(rng, 5, 70, 61, 5)
+    values, features = rng.normal(size=(5, 500, 5)), rng.normal(size=(5, 500, 3))
+    for arguments in (mean_field_arguments(logits, image, [GAUSSIAN, BILATERAL]), filter_arguments(values, features)):
+        single = Run()
+        expected = core.call(arguments, single).copy()
+        for threads in (2, 3, 5, 8):
+            run = Run(threads=threads)
+            assert_same_bits([expected, core.call(arguments, run)])
+            limited = Run(threads=threads, memory_limit=single.memory_peak + 64)
+            assert_same_bits([expected, core.call(arguments, limited)])
+            assert limited.memory_peak <= single.memory_peak + 64
+        assert run.memory_peak < 5 * single.memory_peak
+    logits[3, 1, 2] = np.nan
+    with pytest.raises(CoreError, match="logits hold NaN"):
+        core.mean_field(logits, image, run=Run(threads=2))
+
+
 def test_concurrent_calls(core, rng):
     work = list(calls(rng).values())
     expected = [core.call(arguments).copy() for arguments in work]

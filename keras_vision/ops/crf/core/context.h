@@ -28,8 +28,13 @@ struct Stop {
   throw error;
 }
 
+// A Context made from another shares its memory, and does its tasks one after the other: for one of several images at work.
 struct Context {
+  Context() = default;
+  explicit Context(Context& shared) : run(shared.run), parent(&shared) {}
+
   kv_run* run = nullptr;
+  Context* parent = nullptr;
   int64_t limit = 0;
   std::atomic<int64_t> used{0}, peak{0};
 

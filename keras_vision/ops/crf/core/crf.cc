@@ -240,6 +240,7 @@ constexpr size_t HUGE_PAGE = size_t{1} << 21;
 }  // namespace
 
 void* Context::allocate(int64_t bytes) {
+  if (parent) return parent->allocate(bytes);
   const int64_t after = used.fetch_add(bytes) + bytes;
   void* memory = nullptr;
   const bool large = bytes >= LARGE;
@@ -258,11 +259,13 @@ void* Context::allocate(int64_t bytes) {
 }
 
 void Context::release(void* memory, int64_t bytes) {
+  if (parent) return parent->release(memory, bytes);
   std::free(memory);
   used -= bytes;
 }
 
 void Context::require(double bytes) const {
+  if (parent) return parent->require(bytes);
   if (static_cast<double>(used) + bytes > static_cast<double>(limit))
     stop(KV_NO_MEMORY, "the call needs more than %.3g GiB of memory; %.3g GiB are available. Use a smaller image or fewer labels",
          (static_cast<double>(used) + bytes) / (1 << 30), static_cast<double>(limit) / (1 << 30));
@@ -273,6 +276,10 @@ void Context::check_cancelled() const {
 }
 
 void Context::parallel(int64_t count, kv_task task, void* state) {
+  if (parent) {
+    for (int64_t i = 0; i < count; ++i) task(state, i);
+    return;
+  }
   struct Shared {
     kv_task task;
     void* state;

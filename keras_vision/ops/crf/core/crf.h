@@ -28,7 +28,7 @@ typedef void (*kv_task)(void* state, int64_t index);
 /* How a call runs. All zero is a good default: one thread, the machine's memory, the best instructions. */
 typedef struct kv_run {
   int32_t level;                /* enum kv_level */
-  int32_t threads;              /* threads of the call's own, when parallel_for is NULL; 0 means 1 */
+  int32_t threads;              /* threads of the call's own, or those that parallel_for has; 0 means 1 */
   /* Runs task(state, i) for every i in 0..count-1, in any order and on any threads, and returns when all are done. */
   void (*parallel_for)(void* pool, int64_t count, kv_task task, void* state);
   void* pool;

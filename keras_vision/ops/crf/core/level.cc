@@ -13,15 +13,39 @@ static void certain(const kv_mean_field_arguments& arguments) {
   }
 }
 
+// The images of a batch. While there is one for every thread they are computed side by side, without waiting for each
+// other; the rest, or all if memory does not suffice, one by one with all threads.
+template <class Work, class Arguments>
+static void each_image(kv::Context& context, const Arguments& arguments) {
+  const int64_t threads = context.run->threads;
+  int64_t first = 0;
+  if (threads > 1 && arguments.batch >= threads) {
+    const int64_t together = arguments.batch - arguments.batch % threads;
+    std::atomic<int64_t> next{0};
+    auto work = [&](int64_t) {
+      kv::Context own(context);
+      Work images(own, arguments);
+      for (int64_t n = next++; n < together; n = next++) images.image(n);
+    };
+    try {
+      context.parallel(threads, work);
+      first = together;
+    } catch (const kv::Stop& stopped) {
+      if (stopped.status != KV_NO_MEMORY) throw;
+    }
+  }
+  if (first == arguments.batch) return;
+  Work images(context, arguments);
+  for (int64_t n = first; n < arguments.batch; ++n) images.image(n);
+}
+
 static void mean_field(kv::Context& context, const kv_mean_field_arguments& arguments) {
   if (arguments.labels == 1) return certain(arguments);
-  MeanField inference(context, arguments);
-  for (int64_t n = 0; n < arguments.batch; ++n) inference.image(n);
+  each_image<MeanField>(context, arguments);
 }
 
 static void filter(kv::Context& context, const kv_filter_arguments& arguments) {
-  Filter filter(context, arguments);
-  for (int64_t n = 0; n < arguments.batch; ++n) filter.image(n);
+  each_image<Filter>(context, arguments);
 }
 
 extern const kv::Level level;

@@ -123,7 +123,7 @@ class MeanField {
       grids_ = new Spatial*[a_.kernel_count + 1]();
       kernels_ = a_.kernel_count;
     }
-    // The marginals of the last tile are read a row of lanes at a time, past the end of the logits.
+    // The logits of the last tile are read a row of lanes at a time, past the end of the logits.
     const int64_t tail = (shape_.tiles - 1) * TILE;
     std::memset(tail_.data(), 0, tail_.size() * sizeof(float));
     std::memcpy(tail_.data(), logits_ + tail * a_.labels, (pixels_ - tail) * a_.labels * sizeof(float));

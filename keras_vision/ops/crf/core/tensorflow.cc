@@ -132,6 +132,7 @@ absl::Status Run(OpKernelContext* context, int level, Call&& call) {
   kv_run run{};
   run.level = level;
   if (threads.number > 1) {
+    run.threads = threads.number;
     run.parallel_for = ParallelFor;
     run.pool = &threads;
   }
