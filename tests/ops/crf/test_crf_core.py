@@ -273,7 +273,8 @@ def test_images_side_by_side(core, rng):
     """With an image for every thread they are computed at the same time; one by one where memory does not suffice."""
     logits, image = scene(rng, 5, 70, 61, 5)
     values, features = rng.normal(size=(5, 500, 5)), rng.normal(size=(5, 500, 3))
-    for arguments in (mean_field_arguments(logits, image, [GAUSSIAN, BILATERAL]), filter_arguments(values, features)):
+    kernels = [GAUSSIAN, BILATERAL, Kernel(1, 1e-40)]  # a denormal theta
+    for arguments in (mean_field_arguments(logits, image, kernels), filter_arguments(values, features)):
         single = Run()
         expected = core.call(arguments, single).copy()
         for threads in (2, 3, 5, 8):

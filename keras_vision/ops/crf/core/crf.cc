@@ -301,8 +301,8 @@ void Context::parallel(int64_t count, kv_task task, void* state) {
     }
     if (error.status != KV_OK) {
       std::lock_guard<std::mutex> lock(all.mutex);
+      if (!all.failed || error.status == KV_CANCELLED) all.error = error;  // whoever cancels hears of that alone
       all.failed = true;
-      all.error = error;
     }
   };
   if (count == 1)

@@ -67,7 +67,8 @@ struct Axis {
 
   void pixels(float theta) {
     radius = static_cast<int>(std::ceil(4.5f * theta));
-    for (int k = -radius; k <= radius; ++k) tap[k + radius] = std::exp(-0.5f * (k / theta) * (k / theta));
+    for (int k = -radius; k <= radius; ++k)  // not 0 / theta: a denormal theta counts as 0 while denormals are flushed
+      tap[k + radius] = k == 0 ? 1.f : std::exp(-0.5f * (k / theta) * (k / theta));
     for (int i = 0; i < positions; ++i) {
       first[i] = i;
       for (int t = 0; t < TAPS; ++t) slice[i * TAPS + t] = t == 0;
