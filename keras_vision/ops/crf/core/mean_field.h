@@ -3,80 +3,17 @@
 // once, so that the marginals themselves are stored only at the end.
 #pragma once
 
+#include "bilateral.h"
 #include "softmax.h"
-#include "spatial.h"
+#include "spatial_rows.h"
 
 namespace KV_LEVEL {
-
-// A kernel that looks at the image: its lattice, with normalisation, weight and amplitude folded into the weights.
-struct Lattice {
-  explicit Lattice(kv::Context& context) : points(context), values(context), ratio(context) {}
-  Points points;
-  Values values;
-  Buffer<float> ratio;  // (tiles, 16): what a splat takes besides the weights of a slice; empty if 1
-
-  void build(kv::Context& context, Features features, float weight, int normalization) {
-    split_into_bands(features.width * features.height, points);
-    build_points(context, features, points);
-    const float root = std::sqrt(std::fabs(weight) * amplitude(features.dimensions()));
-    const bool plain = normalization == KV_SYMMETRIC && weight > 0;
-    ratio.resize(plain ? 0 : points.tiles * TILE);
-    if (normalization != KV_NONE) density(context);
-    const float scale = amplitude(features.dimensions());
-    auto fold = [&](int64_t b) {
-      for (int64_t tile = points.band_tile[b]; tile < points.band_tile[b + 1]; ++tile) {
-        alignas(64) float sum[TILE], slice[TILE];
-        if (normalization != KV_NONE) sums_of(tile, b, sum);
-        for (int lane = 0; lane < TILE; ++lane) {
-          const float density = sum[lane] * scale + 1e-20f;
-          const float symmetric = normalization == KV_SYMMETRIC ? 1.f / std::sqrt(density) : 1.f;
-          const float splat = normalization == KV_BEFORE ? 1.f / density : symmetric;
-          slice[lane] = normalization == KV_AFTER ? 1.f / density : symmetric;
-          if (!plain) ratio[tile * TILE + lane] = splat / slice[lane] * (weight < 0 ? -1.f : 1.f);
-          slice[lane] *= root;
-        }
-        float* own = points.weight.data() + tile * points.corners * TILE;
-        for (int k = 0; k < points.corners; ++k)
-          for (int lane = 0; lane < TILE; ++lane) own[k * TILE + lane] *= slice[lane];
-      }
-    };
-    context.parallel(points.bands, fold);
-  }
-
- private:
-  // The filter's answer to 1 at every pixel, for the normalisation.
-  void density(kv::Context& context) {
-    values.resize(context, points, 1);
-    auto splat = [&](int64_t b) {
-      values.clear_band(points, b);
-      float* to = values.written.data() + points.band_row[b];
-      for (int64_t tile = points.band_tile[b]; tile < points.band_tile[b + 1]; ++tile) {
-        const int real = static_cast<int>(points.points - tile * TILE < TILE ? points.points - tile * TILE : TILE);
-        const uint32_t* row = points.row.data() + tile * points.corners * TILE;
-        const float* weight = points.weight.data() + tile * points.corners * TILE;
-        for (int k = 0; k < points.corners; ++k)
-          for (int i = 0; i < real; ++i) to[row[k * TILE + i]] += weight[k * TILE + i];
-      }
-    };
-    context.parallel(points.bands, splat);
-    KV_LEVEL::blur<1>(context, points, values, false);
-  }
-
-  void sums_of(int64_t tile, int64_t b, float* sum) const {
-    const float* from = values.read.data() + points.band_row[b];
-    const uint32_t* row = points.row.data() + tile * points.corners * TILE;
-    const float* weight = points.weight.data() + tile * points.corners * TILE;
-    for (int lane = 0; lane < TILE; ++lane) sum[lane] = 0;
-    for (int k = 0; k < points.corners; ++k)
-      for (int lane = 0; lane < TILE; ++lane) sum[lane] += from[row[k * TILE + lane]] * weight[k * TILE + lane];
-  }
-};
 
 [[noreturn]] inline void refuse_logits() {
   kv::stop(KV_INVALID, "%s", "the logits hold NaN, +inf, or a pixel that is -inf for all labels");
 }
 
-constexpr int AHEAD = 3;  // tiles between a prefetch and its use
+constexpr int AHEAD = 3;  // tiles between a prefetch of logits and their use
 
 class MeanField {
  public:
@@ -196,11 +133,12 @@ class MeanField {
     bool valid = true;
     for (int64_t tile = shape_.band_tile[b]; tile < shape_.band_tile[b + 1]; ++tile) {
       const int count = static_cast<int>(pixels_ - tile * TILE < TILE ? pixels_ - tile * TILE : TILE);
-      if (tile + AHEAD < shape_.band_tile[b + 1])
-        prefetch(logits_ + (tile + AHEAD) * TILE * a_.labels, TILE * a_.labels * int64_t{sizeof(float)});
+      const int64_t later = tile + AHEAD < shape_.band_tile[b + 1] ? tile + AHEAD : tile;
+      prefetch_quarter(later, 0);
       load_logits<LANES>(tile, count, x);
       if (reads) {
         if (message != x) std::memset(message, 0, TILE * lanes * sizeof(float));
+        prefetch_quarter(later, 1);
         for (int k = 0; k < kernels_; ++k) {
           if (grids_[k]) reader[k].add(count, message);
           if (lattices_[k]) {
@@ -212,12 +150,14 @@ class MeanField {
         }
         if (message != x) subtract_penalties<LANES>(count, message, x);
       }
+      prefetch_quarter(later, 2);
       alignas(64) float scale[TILE];
       valid &= softmax_of_tile<LANES>(lanes, x, scale);
       if (last) {
         store_marginals<LANES>(tile, count, x, scale);
         continue;
       }
+      prefetch_quarter(later, 3);
       for (int k = 0; k < kernels_; ++k) {
         if (grids_[k]) writer[k].add(count, x, scale);
         if (lattices_[k]) {
@@ -233,15 +173,25 @@ class MeanField {
     return valid;
   }
 
+  // Asks for a quarter of a tile's logits. All at once would fill the processor's queue, and the tile at work would wait.
+  KV_INLINE void prefetch_quarter(int64_t tile, int quarter) const {
+    prefetch(logits_ + (tile * TILE + quarter * TILE / 4) * a_.labels, TILE / 4 * a_.labels * int64_t{sizeof(float)});
+  }
+
   template <int LANES>
   KV_STEP void load_logits(int64_t tile, int count, float* x) const {
     const int lanes = LANES ? LANES : lanes_;
     const float* from = tile == shape_.tiles - 1 ? tail_.data() : logits_ + tile * TILE * a_.labels;
-    for (int i = 0; i < count; ++i)
-      blocks<LANES>(lanes, [&](auto v, int c) {
-        using V = decltype(v);
-        store<V>(x + i * lanes + c, load<V>(from + i * a_.labels + c) + load<V>(pad_.data() + c));
-      });
+    const float* pad = pad_.data();
+    const int64_t labels = a_.labels;
+    pieces<LANES>(lanes, [&](auto v, auto number, int c) {
+      using V = decltype(v);
+      V padding[number.value];
+      for (int n = 0; n < number.value; ++n) padding[n] = load<V>(pad + c + n * LENGTH<V>);
+      for (int i = 0; i < count; ++i)
+        for (int n = 0; n < number.value; ++n)
+          store<V>(x + i * lanes + c + n * LENGTH<V>, load<V>(from + i * labels + c + n * LENGTH<V>) + padding[n]);
+    });
     if (count < TILE) std::memset(x + count * lanes, 0, (TILE - count) * lanes * sizeof(float));
   }
 
