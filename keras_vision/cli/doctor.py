@@ -68,9 +68,10 @@ def _weights() -> str:
 
 
 def _compiler() -> str:
-    from keras_vision.ops.build import cache_folder, compiler
+    from keras_vision.ops import compiler
+    from keras_vision.ops.build import cache_folder
 
-    found = compiler() or "none found: operations in C++ run as their slow references"
+    found = compiler.find() or "none found: operations in C++ run as their slow references"
     return f"{found}; compiled operations in {cache_folder()} (KERAS_VISION_CACHE)"
 
 

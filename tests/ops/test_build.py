@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from keras_vision.ops.build import BuildError, Library, Unit, build, cache_folder, compiler
+from keras_vision.ops import compiler
+from keras_vision.ops.build import Library, Unit, build, cache_folder
+from keras_vision.ops.compiler import BuildError
 
 SOURCE = """
 #include "one.h"
@@ -137,15 +139,15 @@ def test_flags_of_tensorflow_reach_the_compiler(library, tmp_path, use_compiler)
 
 
 def test_the_compiler_is_cxx_or_found_on_path(monkeypatch, tmp_path):
-    assert compiler().endswith("/g++")
+    assert compiler.find().endswith("/g++")
     monkeypatch.setenv("CXX", "g++ -O1 '-DA=b c'")
-    assert compiler().endswith("/g++ -O1 '-DA=b c'")
+    assert compiler.find().endswith("/g++ -O1 '-DA=b c'")
     for nothing in ("no-such-compiler", "g++ '"):
         monkeypatch.setenv("CXX", nothing)
-        assert compiler() is None
+        assert compiler.find() is None
     monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert compiler() is None
+    assert compiler.find() is None
 
 
 @pytest.mark.parametrize(("cxx", "tried"), [("", "PATH has no g++"), ("no-such-compiler", "CXX='no-such-compiler'")])

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_vision.errors import KerasVisionError, KerasVisionWarning
-from keras_vision.ops.build import BuildError
+from keras_vision.ops.compiler import BuildError
 from keras_vision.ops.crf import reference
 from keras_vision.ops.crf.energy import Bilateral, Gaussian, Kernel, Potts, penalties
 from keras_vision.ops.crf.library import operations

@@ -57,12 +57,19 @@ def mean_field(
         Probabilities, computed in float32, in the logits' dtype if that is float16 or bfloat16, else in float32.
 
     Raises:
-        KerasVisionError: shapes are unknown or do not fit; normalization, max_sources or the energy is not valid.
+        KerasVisionError: a size is unknown; max_sources is below 1; the energy does not fit the labels or the channels.
+            That shapes fit, and that there is such a normalization, is for the caller to check.
 
     Source: DeepLab, section 4.2; Krähenbühl and Koltun, 2011, algorithm 1.
     """
     logits, image = ops.convert_to_tensor(logits), ops.convert_to_tensor(image)
-    _check(logits, image, normalization, max_sources)
+    if None in (*logits.shape[1:], *image.shape[1:]):
+        raise KerasVisionError(
+            "the dense CRF in keras.ops takes logits (n, h, w, labels) and an image (n, h, w, c) of which only n may "
+            f"be unknown; given: {tuple(logits.shape)} and {tuple(image.shape)}. Resize or pad to one size."
+        )
+    if max_sources < 1:
+        raise KerasVisionError(f"max_sources must be at least 1; given: {max_sources}.")
     dtype = keras.backend.standardize_dtype(logits.dtype)
     logits, image = ops.cast(logits, "float32"), ops.cast(image, "float32")
     matrix = penalties(compatibility, logits.shape[-1])
@@ -76,21 +83,6 @@ def mean_field(
 
     marginals = ops.fori_loop(0, int(iterations), update, ops.softmax(logits))
     return ops.cast(marginals, dtype if dtype in ("float16", "bfloat16") else "float32")
-
-
-def _check(logits: Any, image: Any, normalization: str, max_sources: int) -> None:
-    shapes = f"logits {tuple(logits.shape)} and image {tuple(image.shape)}"
-    if len(logits.shape) != 4 or len(image.shape) != 4 or None in (*logits.shape[1:], *image.shape[1:]):
-        raise KerasVisionError(
-            "the dense CRF in keras.ops takes logits (n, h, w, labels) and an image (n, h, w, c) of which only n may "
-            f"be unknown; given: {shapes}. Resize or pad to one size."
-        )
-    if tuple(image.shape[1:3]) != tuple(logits.shape[1:3]):
-        raise KerasVisionError(f"logits and image must have the same height and width; given: {shapes}.")
-    if normalization not in SIDES:
-        raise KerasVisionError(f"normalization must be one of {', '.join(SIDES)}; given: {normalization!r}.")
-    if max_sources < 1:
-        raise KerasVisionError(f"max_sources must be at least 1; given: {max_sources}.")
 
 
 def _kernel(kernel: Kernel, image: Any, max_sources: int) -> Filter:

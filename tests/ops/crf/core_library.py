@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 SOURCES = Path(find_spec("keras_vision").origin).parent / "ops/crf/core"  # found, not imported: that takes seconds
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-ffp-contract=fast", "-fvisibility=hidden", "-Wno-psabi")
@@ -196,3 +197,11 @@ class Core:
     def permutohedral_filter(self, *arguments: Any, run: Run | None = None, **options: Any) -> np.ndarray:
         """As filter_arguments; gives the filtered values."""
         return self.call(filter_arguments(*arguments, **options), run)
+
+
+def check_refused(core: Core, arguments: Arguments, word: str, run: Run | None = None) -> None:
+    """The call is refused as invalid, with a message that has the word."""
+    with pytest.raises(CoreError) as raised:
+        core.call(arguments, run)
+    assert raised.value.status == INVALID
+    assert word in raised.value.message.lower()
