@@ -205,7 +205,6 @@ struct Kernels {
       for (int64_t c = 0; c < channels; ++c) (*thetas.back())[c] = random.between_powers(.5f, 2);
       kernel.theta_image = thetas.back()->data();
       looks = true;
-      lasting |= kernel.weight != 0;
       if (channels > 8 || reach > 1000) expected.doubt();
     }
     if (random.one_in(10)) {
@@ -218,6 +217,7 @@ struct Kernels {
       kernel.weight = random.any(wild);
       expected.doubt();
     }
+    lasting |= bilateral && std::fabs(kernel.weight) >= std::numeric_limits<float>::min();
     if (random.one_in(60)) spoil(random, kernel, expected);
     all.push_back(kernel);
   }

@@ -166,6 +166,16 @@ def test_large_logits(core, rng, magnitude):
         np.testing.assert_allclose(marginals, softmax(logits.astype(float)), atol=1e-5)
 
 
+def test_a_denormal_weight_leaves_the_kernel_out(core, rng):
+    """Whether or not the thread flushes denormals, which images of a batch side by side do."""
+    logits, image = scene(rng, 2, 9, 16, 5)
+    image[:, 3, 4] = np.nan  # an image that nobody looks at may hold anything
+    kernels = [Kernel(1e-40, 30.3, (40, 40, 40))]
+    for threads in (1, 2):
+        marginals = core.mean_field(logits, image, kernels, iterations=1, run=Run(threads=threads))
+        np.testing.assert_allclose(marginals, softmax(logits.astype(float)), atol=1e-6)
+
+
 @pytest.mark.parametrize("weight", [1e3, 1e6, -1e6, 1e12])
 def test_large_weights(core, rng, weight):
     logits, image = scene(rng, 9, 16, 5)

@@ -41,7 +41,7 @@ typedef struct kv_run {
 /* A Gaussian kernel. With theta_image NULL it looks at positions only; else at the image too, with one deviation
  * for each channel. */
 typedef struct kv_kernel {
-  float weight;
+  float weight;                 /* below FLT_MIN in size: the kernel is left out */
   float theta_x, theta_y;       /* pixels, > 0 */
   const float* theta_image;     /* (channels), units of the image, > 0; or NULL */
 } kv_kernel;

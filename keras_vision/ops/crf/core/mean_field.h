@@ -3,6 +3,8 @@
 // once, so that the marginals themselves are stored only at the end.
 #pragma once
 
+#include <cfloat>
+
 #include "bilateral.h"
 #include "softmax.h"
 #include "spatial_rows.h"
@@ -67,7 +69,8 @@ class MeanField {
     for (int k = 0; k < kernels_; ++k) {
       const kv_kernel& kernel = a_.kernels[k];
       context_.check_cancelled();
-      if (kernel.weight == 0 || a_.iterations == 0) continue;
+      // A denormal weight counts as 0, as it does on threads that flush denormals.
+      if (std::fabs(kernel.weight) < FLT_MIN || a_.iterations == 0) continue;
       if (!kernel.theta_image) {
         if (grids_[k]) continue;  // the same for every image of the batch
         grids_[k] = new Spatial(context_);
