@@ -13,13 +13,16 @@ static void certain(const kv_mean_field_arguments& arguments) {
   }
 }
 
-// The images of a batch. While there is one for every thread they are computed side by side, without waiting for each
-// other; the rest, or all if memory does not suffice, one by one with all threads.
+constexpr int64_t SMALL = 1 << 20;  // values of an image
+
+// The images of a batch. Small ones are computed side by side, without waiting for each other, while there is one for
+// every thread; the rest, large ones (which would fight for the caches), or all if memory does not suffice, one by one
+// with all threads.
 template <class Work, class Arguments>
-static void each_image(kv::Context& context, const Arguments& arguments) {
+static void each_image(kv::Context& context, const Arguments& arguments, int64_t values) {
   const int64_t threads = context.run->threads;
   int64_t first = 0;
-  if (threads > 1 && arguments.batch >= threads) {
+  if (threads > 1 && arguments.batch >= threads && values <= SMALL) {
     const int64_t together = arguments.batch - arguments.batch % threads;
     std::atomic<int64_t> next{0};
     auto work = [&](int64_t) {
@@ -41,11 +44,11 @@ static void each_image(kv::Context& context, const Arguments& arguments) {
 
 static void mean_field(kv::Context& context, const kv_mean_field_arguments& arguments) {
   if (arguments.labels == 1) return certain(arguments);
-  each_image<MeanField>(context, arguments);
+  each_image<MeanField>(context, arguments, arguments.height * arguments.width * arguments.labels);
 }
 
 static void filter(kv::Context& context, const kv_filter_arguments& arguments) {
-  each_image<Filter>(context, arguments);
+  each_image<Filter>(context, arguments, arguments.points * arguments.channels);
 }
 
 extern const kv::Level level;

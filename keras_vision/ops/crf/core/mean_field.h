@@ -15,7 +15,6 @@ namespace KV_LEVEL {
   kv::stop(KV_INVALID, "%s", "the logits hold NaN, +inf, or a pixel that is -inf for all labels");
 }
 
-constexpr int AHEAD = 3;  // tiles between a prefetch of logits and their use
 
 class MeanField {
  public:
@@ -25,6 +24,7 @@ class MeanField {
       : context_(context), a_(arguments), pixels_(arguments.height * arguments.width), shape_(context), pad_(context),
         tiles_(context), tail_(context), penalties_(context) {
     lanes_ = lanes_for(arguments.labels);
+    if (arguments.labels > 48) ahead_ = 1;  // three tiles would fill the first cache
     split_into_bands(pixels_, shape_);
     pad_.resize(lanes_);
     for (int c = 0; c < lanes_; ++c) pad_[c] = c < arguments.labels ? 0.f : -INFINITY;
@@ -136,7 +136,7 @@ class MeanField {
     bool valid = true;
     for (int64_t tile = shape_.band_tile[b]; tile < shape_.band_tile[b + 1]; ++tile) {
       const int count = static_cast<int>(pixels_ - tile * TILE < TILE ? pixels_ - tile * TILE : TILE);
-      const int64_t later = tile + AHEAD < shape_.band_tile[b + 1] ? tile + AHEAD : tile;
+      const int64_t later = tile + ahead_ < shape_.band_tile[b + 1] ? tile + ahead_ : tile;
       prefetch_quarter(later, 0);
       load_logits<LANES>(tile, count, x);
       if (reads) {
@@ -275,6 +275,7 @@ class MeanField {
   const kv_mean_field_arguments& a_;
   int64_t pixels_;
   int lanes_ = 0, kernels_ = 0;
+  int ahead_ = 3;  // tiles between a prefetch of logits and their use
   Points shape_;
   Buffer<float> pad_;
   Buffer<float> tiles_;      // (bands, 2, 16, lanes): marginals and messages of the tile at work
