@@ -15,7 +15,7 @@ DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
     "BOOL": "?",
 }  # fmt: skip
-_ENDS_BEFORE_DATA = 8  # bytes of the header's length
+LENGTH_BYTES = 8  # of the header's length, with which the file starts
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -24,15 +24,15 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     bfloat16 becomes float32. The arrays are views of the one buffer that holds the file.
 
     Raises:
-        WeightsError: the file is truncated, no such file, or holds a dtype that NumPy does not have.
+        WeightsError: the file is truncated, is no .safetensors file, or holds a dtype that NumPy does not have.
     """
     data = np.fromfile(path, np.uint8)
-    header_size = int(data[:_ENDS_BEFORE_DATA].view("<u8")[0]) if data.size >= _ENDS_BEFORE_DATA else data.size
-    start = _ENDS_BEFORE_DATA + header_size
+    header_size = int(data[:LENGTH_BYTES].view("<u8")[0]) if data.size >= LENGTH_BYTES else data.size
+    start = LENGTH_BYTES + header_size
     if start > data.size:
         raise WeightsError(f"{path}: truncated, or no .safetensors file ({data.size} bytes).")
     try:
-        header = json.loads(data[_ENDS_BEFORE_DATA:start].tobytes())
+        header = json.loads(data[LENGTH_BYTES:start].tobytes())
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
     except (ValueError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{path}: no .safetensors file; its header is no JSON object ({error}).") from error
