@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import fnmatch
 import functools
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,6 +37,7 @@ class WeightsFile:
         preprocessing: what its training used.
         source: who trained it, on what.
         licence: terms, as stated at the source.
+        settings: of the model's table, where the file's network differs from the row.
     """
 
     name: str
@@ -46,6 +48,12 @@ class WeightsFile:
     preprocessing: Preprocessing
     source: str
     licence: str
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def answers_to(self, weights: Any) -> bool:
+        """Whether `weights=` means this file: its name, or a path that ends in the file's name."""
+        is_path = isinstance(weights, str | os.PathLike)
+        return weights == self.name or (is_path and os.path.basename(weights) == self.file)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +126,11 @@ class Entry:
     construct: Callable[..., Any]
     weights: tuple[WeightsFile, ...]
     head_layers: tuple[str, ...]
+
+    @property
+    def default_weights(self) -> str | None:
+        """What `weights=` is by default: "imagenet" if there is such a file."""
+        return next((file.name for file in self.weights if file.name == "imagenet"), None)
 
 
 _ENTRIES: dict[str, Entry] = {}

@@ -71,6 +71,8 @@ def conforms(value, annotation) -> bool:
     if origin is tuple:
         inner = arguments[:1] * len(value) if arguments[-1] is ... else arguments
         return isinstance(value, tuple) and all(conforms(v, a) for v, a in zip(value, inner, strict=True))
+    if origin is dict:
+        return isinstance(value, dict) and all(conforms(key, arguments[0]) for key in value)
     if dataclasses.is_dataclass(annotation):
         hints = typing.get_type_hints(annotation)
         return isinstance(value, annotation) and all(conforms(getattr(value, k), t) for k, t in hints.items())

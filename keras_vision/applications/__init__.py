@@ -1,6 +1,6 @@
 """Classifiers, one paper per file, with the signature of Keras Applications. Importing this registers all of them."""
 
-from keras_vision.applications import inception_v3, squeezenet
+from keras_vision.applications import inception_v3, squeezenet, vgg
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
 from keras_vision.applications.squeezenet import (
     SqueezeNet,
@@ -8,10 +8,32 @@ from keras_vision.applications.squeezenet import (
     SqueezeNetSimpleBypass,
     SqueezeNetV1_1,
 )
+from keras_vision.applications.vgg import (
+    VGG11,
+    VGG11BN,
+    VGG11LRN,
+    VGG13,
+    VGG13BN,
+    VGG16,
+    VGG16BN,
+    VGG16C,
+    VGG19,
+    VGG19BN,
+)
 from keras_vision.model import taps
 from keras_vision.registry import create_model, list_models, model_card
 
 __all__ = [
+    "VGG11",
+    "VGG11BN",
+    "VGG11LRN",
+    "VGG13",
+    "VGG13BN",
+    "VGG16",
+    "VGG16BN",
+    "VGG16C",
+    "VGG19",
+    "VGG19BN",
     "InceptionV3",
     "InceptionV3_79",
     "InceptionV3_151",
@@ -25,4 +47,5 @@ __all__ = [
     "model_card",
     "squeezenet",
     "taps",
+    "vgg",
 ]

@@ -59,7 +59,7 @@ class Family:
     def constructor(self, row: str) -> Callable[..., VisionModel]:
         """The public constructor of a row, registered under the row's name."""
         files = self.weights.get(row, ())
-        default = files[0].name if files else None
+        default = "imagenet" if any(file.name == "imagenet" for file in files) else None
 
         def construct(
             include_top: bool = True,
@@ -80,6 +80,9 @@ class Family:
                 raise KerasVisionError("taps= names the outputs of features_only=True; give both, or neither.")
             if features_only and pooling is not None:
                 raise KerasVisionError("features_only=True returns whole feature maps; leave pooling out.")
+            chosen = next((file for file in files if file.answers_to(weights)), None)
+            if chosen is not None:
+                settings = {**chosen.settings, **settings}
             request = Request(
                 self, row, include_top and not features_only, input_tensor, input_shape, pooling,
                 classes, classifier_activation, name or row.lower(), output_stride, settings,

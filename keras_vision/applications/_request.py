@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -135,7 +136,8 @@ class Request:
         image = keras.Input((None, None, shape[2]))
         x = self.family.trunk(image, **self.settings)
         if self.include_top:
-            x = self.family.head(x, 1, self.activation, **self.settings)
+            with contextlib.suppress(ValueError):  # a dense head fits one size; its trunk is what can be too small
+                x = self.family.head(x, 1, self.activation, **self.settings)
         least = graph.minimum_size(keras.Model(image, x))
         if all(size is None or size >= low for size, low in zip(shape, least, strict=False)):
             return error

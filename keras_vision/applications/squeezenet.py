@@ -14,11 +14,12 @@ import numpy as np
 from keras import layers
 
 from keras_vision.applications._family import Family
+from keras_vision.applications._public_files import torchvision_file
 from keras_vision.errors import KerasVisionError
 from keras_vision.layers import ceil_max_pool
 from keras_vision.registry import Paper, WeightsFile
 from keras_vision.runtime.preprocessing import Preprocessing
-from keras_vision.weights import read_deep_compression
+from keras_vision.weights import from_channels_first, read_deep_compression
 
 # ------------------------------------------------------------------------------------------------ blocks
 
@@ -138,6 +139,22 @@ def read_net(path: Path) -> dict[str, np.ndarray]:
     return read_deep_compression(path, list(deep_compression_layers()))
 
 
+def torch_modules(conv1: tuple[int, int]) -> Iterator[tuple[str, str]]:
+    """torchvision's module of each layer: it numbers convolutions, ReLUs, poolings and Fire modules in one row."""
+    yield from (("features.0", "conv1"), ("classifier.1", "conv10"))
+    fires = (3, 4, 5, 7, 8, 9, 10, 12) if conv1 == V1_0["conv1"] else (3, 4, 6, 7, 9, 10, 11, 12)
+    for position, number in zip(fires, FIRES, strict=True):
+        for part, own in (("squeeze", "squeeze1x1"), ("expand1x1", "expand1x1"), ("expand3x3", "expand3x3")):
+            yield f"features.{position}.{part}", f"fire{number}_{own}"
+
+
+def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """torchvision's names to the paper's; in the authors' Caffe files a "/" stands where Keras allows only "_"."""
+    names = dict(torch_modules(settings["conv1"]))
+    caffe = {name.replace("_", "/"): name for name in names.values() if name.startswith("fire")}
+    return from_channels_first(arrays, names | caffe)
+
+
 CAFFE = Preprocessing(size=(227, 227), resize_shorter=256, color="BGR", mean=(104.0, 117.0, 123.0))
 
 AUTHORS = WeightsFile(
@@ -167,8 +184,12 @@ FAMILY = Family(
     head_layers=("conv10",),
     classifiers=("conv10",),
     preprocessing=CAFFE,
-    weights={"SqueezeNet": (AUTHORS,)},
+    weights={
+        "SqueezeNet": (AUTHORS, torchvision_file("torchvision", "squeezenet1_0-b66bff10.pth", conv10_padding=0)),
+        "SqueezeNetV1_1": (torchvision_file("torchvision", "squeezenet1_1-b8a52dc0.pth"),),
+    },
     readers={".net": read_net},
+    convert=convert,
     deviations=(
         "v1.0 pads conv10 by one pixel, as the released network does and Table 1 does not show",
         "input 227 where Table 1 prints 224: its 111 x 111 map needs 227",

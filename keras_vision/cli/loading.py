@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,31 @@ def parse_weights(weights: str) -> dict[str, Any]:
     return {} if weights == DEFAULT else {"weights": None if weights.lower() == "none" else weights}
 
 
-def load_model(model: str, weights: str = DEFAULT) -> VisionModel:
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """A constructor's keywords from "key=value" texts; values read as JSON, else "none", else as text.
+
+    Raises:
+        KerasVisionError: a text without "=".
+    """
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not key or not equals:
+            raise KerasVisionError(f"--setting {pair}; give key=value, such as ceil_mode=true.")
+        try:
+            settings[key] = None if text.lower() == "none" else json.loads(text.lower())
+        except ValueError:
+            settings[key] = text
+    return settings
+
+
+def load_model(model: str, weights: str = DEFAULT, settings: Mapping[str, Any] | None = None) -> VisionModel:
     """Build a model by name, or load a `.keras` file.
+
+    Args:
+        model: the name or the path.
+        weights: what follows `--weights`.
+        settings: further keywords of the constructor.
 
     Raises:
         KerasVisionError: neither; a damaged file; or a file that no constructor of this package made.
@@ -34,11 +59,17 @@ def load_model(model: str, weights: str = DEFAULT) -> VisionModel:
     if path.suffix != ".keras":
         if path.exists():
             raise KerasVisionError(f"{model}: expected a model's name, or a .keras file.")
-        if weights == DEFAULT and not find(model).weights:
-            raise KerasVisionError(f"{find(model).name} has no public weights; give --weights FILE, or --weights none.")
-        return create_model(model, **parse_weights(weights))
+        entry = find(model)
+        if weights == DEFAULT and entry.default_weights is None:
+            names = "".join(f" --weights {file.name}," for file in entry.weights)
+            raise KerasVisionError(
+                f"{entry.name} has no weights by default; give --weights FILE,{names} or --weights none."
+            )
+        return create_model(model, **{**parse_weights(weights), **(settings or {})})
     if weights != DEFAULT:
         raise KerasVisionError(f"{model} brings its own weights; leave --weights out.")
+    if settings:
+        raise KerasVisionError(f"{model} brings its own settings; leave {', '.join(settings)} out.")
     if not path.is_file():
         raise KerasVisionError(f"{model}: no such file.")
     try:

@@ -9,7 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-models = typer.Typer(help="List models, and show the card of one.", no_args_is_help=True)
+from keras_vision.cli.convert import convert
+
+models = typer.Typer(help="List models, show the card of one, convert weights.", no_args_is_help=True)
+models.command()(convert)
 
 
 @models.command("list")

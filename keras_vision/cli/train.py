@@ -48,8 +48,7 @@ def train(
     from keras_vision.training import Run, fine_tune
 
     entry = find(model)
-    default = entry.weights[0].name if entry.weights else None
-    start = parse_weights(weights).get("weights", default)
+    start = parse_weights(weights).get("weights", entry.default_weights)
     run = Run(
         model=entry.name,
         data=data if data == DIGITS else str(Path(data).resolve()),

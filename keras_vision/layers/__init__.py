@@ -2,5 +2,6 @@
 
 from keras_vision.layers.atrous_pooling import AtrousPooling2D
 from keras_vision.layers.ceil_pooling import LowestPadding2D, ceil_max_pool
+from keras_vision.layers.lrn import LocalResponseNormalization
 
-__all__ = ["AtrousPooling2D", "LowestPadding2D", "ceil_max_pool"]
+__all__ = ["AtrousPooling2D", "LocalResponseNormalization", "LowestPadding2D", "ceil_max_pool"]

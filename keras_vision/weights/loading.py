@@ -55,7 +55,7 @@ def load(
         source: what to call the entries in an error, such as the file's path.
 
     Raises:
-        WeightsError: differences of a kind that is not allowed, or an unknown kind.
+        WeightsError: differences of a kind that is not allowed, an unknown kind, or entries that are no finite numbers.
     """
     if unknown := set(allow) - set(KINDS):
         raise WeightsError(f"allow={sorted(unknown)}; accepted: {', '.join(KINDS)}.")
@@ -77,6 +77,7 @@ def _match(model: keras.Model, entries: Mapping[str, np.ndarray]) -> tuple[list[
             missing.append(path)
             continue
         used.add(key)
+        check_numbers(key, entries[key])
         if entries[key].shape != tuple(variable.shape):
             mismatched.append(f"{path} {entries[key].shape} for {tuple(variable.shape)}")
         else:
@@ -84,6 +85,18 @@ def _match(model: keras.Model, entries: Mapping[str, np.ndarray]) -> tuple[list[
             values.append((variable, entries[key]))
     unexpected = [key for key in entries if key not in used]
     return values, LoadReport(tuple(loaded), tuple(missing), tuple(unexpected), tuple(mismatched))
+
+
+def check_numbers(name: str, array: np.ndarray) -> None:
+    """Refuse what cannot be weights.
+
+    Raises:
+        WeightsError: the array holds NaN or infinite values, or no floating-point numbers.
+    """
+    if not np.issubdtype(array.dtype, np.floating):
+        raise WeightsError(f"{name} holds {array.dtype}; weights are floating-point numbers.")
+    if array.size and not np.isfinite([array.min(), array.max()]).all():
+        raise WeightsError(f"{name} holds NaN or infinite values; the file is damaged, or its training diverged.")
 
 
 def variables(model: keras.Model, entries: Mapping[str, np.ndarray]) -> Iterable[tuple[str, str | None, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping
 
@@ -9,7 +10,10 @@ import keras
 import numpy as np
 
 from keras_vision.errors import KerasVisionWarning, WeightsError
+from keras_vision.model import VisionModel
 from keras_vision.weights.loading import load, variables
+
+_REVERSED = {"RGB": "BGR", "BGR": "RGB"}
 
 
 def load_pretrained(
@@ -38,7 +42,7 @@ def load_pretrained(
     """
     present = {layer.name for layer in model.layers}
     arrays = {k: v for k, v in arrays.items() if not k.startswith(head_layers) or k.partition("/")[0] in present}
-    arrays = adapt_first_kernel(model, arrays)
+    arrays = fold_biases(model, adapt_first_kernel(model, arrays))
     replaced = _replaced(model, arrays, head_layers, classifiers)
     fitting = {k: v for k, v in arrays.items() if k.partition("/")[0] not in replaced}
     report = load(model, fitting, ("missing",), source)
@@ -71,6 +75,34 @@ def adapt_first_kernel(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> 
     else:
         adapted = kernel[..., np.arange(channels) % 3, :] * np.float32(3 / channels)
     return {**arrays, key: adapted}
+
+
+def reverse_channels(model: VisionModel) -> None:
+    """Turn a network for BGR images into the same for RGB, or back: its first kernel and its card's preprocessing.
+
+    Raises:
+        WeightsError: the model takes other channels than these.
+    """
+    spec = model.preprocessing
+    kernel = next(layer for layer in model.layers if layer.weights).weights[0]
+    if spec.color not in _REVERSED or kernel.shape[-2] != 3:
+        raise WeightsError(f"{model.name} takes {spec.color} images of {spec.channels} channels, not RGB or BGR.")
+    kernel.assign(keras.ops.flip(kernel, axis=-2))
+    spec = dataclasses.replace(spec, color=_REVERSED[spec.color], mean=spec.mean[::-1], std=spec.std[::-1])
+    model.with_card(dataclasses.replace(model.card, preprocessing=spec))
+
+
+def fold_biases(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Biases of convolutions that have none in the model, taken into the mean of the batch norm after each.
+
+    ``gamma * (x + b - mean) / sqrt(variance)`` is ``gamma * (x - (mean - b)) / sqrt(variance)``.
+    """
+    folded = dict(arrays)
+    for layer in model.layers:
+        bias, mean = f"{layer.name}/bias", f"{layer.name.removesuffix('_conv')}_bn/moving_mean"
+        if getattr(layer, "use_bias", True) is False and bias in folded and mean in folded:
+            folded[mean] = folded[mean] - folded.pop(bias)
+    return folded
 
 
 def _replaced(

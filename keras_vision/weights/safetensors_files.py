@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_vision.errors import WeightsError
+from keras_vision.weights.protobuf import WireError, shape_of
 
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
@@ -46,6 +47,14 @@ def bfloat16_to_float32(bits: np.ndarray) -> np.ndarray:
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
+def _elements(shape: list[int]) -> int | None:
+    """Number of elements; None for what is no array's shape."""
+    try:
+        return math.prod(shape_of(shape))
+    except WireError:
+        return None
+
+
 def _array(data: np.ndarray, entry: Any, where: str) -> np.ndarray:
     try:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -55,7 +64,8 @@ def _array(data: np.ndarray, entry: Any, where: str) -> np.ndarray:
     stored = "<u2" if dtype == "BF16" else DTYPES.get(dtype) if isinstance(dtype, str) else None
     if stored is None:
         raise WeightsError(f"{where}: dtype {dtype}; accepted: BF16, {', '.join(DTYPES)}.")
-    if not whole or end > data.size or end - begin != math.prod(shape) * np.dtype(stored).itemsize:
+    count = _elements(shape) if whole else None
+    if count is None or end > data.size or end - begin != count * np.dtype(stored).itemsize:
         raise WeightsError(
             f"{where}: shape {shape} of {dtype} does not fit bytes {begin} to {end} of {data.size}; truncated?"
         )

@@ -7,35 +7,53 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from keras_vision.errors import WeightsError
 from keras_vision.registry import WeightsFile
+from keras_vision.weights.caffe_files import read_caffemodel
+from keras_vision.weights.download import fetch, has_hash
 from keras_vision.weights.keras_files import read_keras
 from keras_vision.weights.npz import read_npz
+from keras_vision.weights.onnx_files import read_onnx
+from keras_vision.weights.safetensors_files import read_safetensors
+from keras_vision.weights.torch_files import read_torch
 
 Reader = Callable[[Path], dict[str, np.ndarray]]
 
-READERS: Mapping[str, Reader] = {".h5": read_keras, ".keras": read_keras, ".npz": read_npz}
+READERS: Mapping[str, Reader] = {
+    ".h5": read_keras,
+    ".keras": read_keras,
+    ".npz": read_npz,
+    ".caffemodel": read_caffemodel,
+    ".onnx": read_onnx,
+    ".safetensors": read_safetensors,
+    **dict.fromkeys((".pt", ".pth", ".th"), read_torch),
+}
 
 
 def home() -> Path:
     """Folder of downloaded weights: `$KERAS_VISION_HOME`, by default `~/.keras_vision`."""
-    return Path(os.environ.get("KERAS_VISION_HOME", "~/.keras_vision")).expanduser()
+    return Path(os.environ.get("KERAS_VISION_HOME") or "~/.keras_vision").expanduser()
 
 
 def resolve(weights: str | os.PathLike, known: Sequence[WeightsFile]) -> tuple[Path, WeightsFile | None]:
-    """The file behind `weights=`: an existing path, or a name of `known`, fetched once and verified.
+    """The file behind `weights=`: a name of `known`, fetched once and verified, or an existing path.
+
+    A path that ends in the name of a known file is that file, with its preprocessing.
 
     Raises:
-        WeightsError: no such name and no such file, or the file can be had neither locally nor from its address.
+        WeightsError: no such name and no such file, the file can be had neither locally nor from its address, or it is
+            not what its name says.
     """
-    for file in known:
-        if weights == file.name:
-            return _named(file), file
+    found = next((file for file in known if file.answers_to(weights)), None)
+    if found is not None and weights == found.name:
+        return _named(found), found
     if isinstance(weights, str | os.PathLike) and Path(weights).expanduser().is_file():
-        return Path(weights).expanduser(), None
+        path = Path(weights).expanduser()
+        if found is not None and not verify(path, found.hash):
+            raise WeightsError(f"{path} has not the hash of {found.file}, {found.hash}: damaged, or to be renamed.")
+        return path, found
     names = ", ".join(repr(f.name) for f in known) or "none for this model"
     raise WeightsError(
         f"weights={str(weights)!r} is neither a file nor a known name. Accepted: None (random weights), the path of a "
@@ -56,30 +74,22 @@ def read(path: Path, readers: Mapping[str, Reader]) -> dict[str, np.ndarray]:
 
 
 def verify(path: Path, expected: str) -> bool:
-    """Whether the file's hash is `expected` ("sha256:..." or "md5:...")."""
-    kind, _, digest = expected.partition(":")
+    """Whether the file's hash is `expected`: "sha256:..." or "md5:...", of which the first eight digits will do."""
+    kind = expected.partition(":")[0]
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, kind).hexdigest() == digest
+        return has_hash(f"{kind}:{hashlib.file_digest(stream, kind).hexdigest()}", expected)
 
 
 def _named(file: WeightsFile) -> Path:
     path = home() / file.file
     by_hand = f"Or put the file there yourself: {path} ({file.hash}), from {file.url}."
-    if path.exists():
-        if verify(path, file.hash):
-            return path
-        raise WeightsError(f"{path} does not have the hash {file.hash}: delete it and call again. {by_hand}")
     try:
-        fetched = keras.utils.get_file(
-            file.file,
-            file.url,
-            file_hash=file.hash.partition(":")[2],
-            cache_dir=str(home()),
-            cache_subdir=".",
-        )
-    except Exception as error:  # Keras wraps every network failure in a bare Exception
-        path.unlink(missing_ok=True)  # what arrived is not the file
+        if not path.exists():
+            fetch(file.url, path, file.hash)
+        elif not verify(path, file.hash):
+            raise WeightsError(f"{path} does not have the hash {file.hash}: delete it and call again. {by_hand}")
+    except OSError as error:
         raise WeightsError(
             f"weights={file.name!r} could not be fetched ({error}). Pass weights=None for random weights. {by_hand}"
         ) from error
-    return Path(fetched)
+    return path

@@ -27,6 +27,8 @@ STORAGES = {
     "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "BFloat16Storage": "<u2", "LongStorage": "<i8",
     "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?",
 }  # fmt: skip
+MAX_AXES = 64  # of a NumPy array
+MAX_COPIES, SPARE_BYTES = 8, 2**24  # arrays that are no views take so many times the file's size, and a little more
 STATE_KEYS = ("state_dict", "model_state_dict", "model")  # under which training scripts keep the weights
 
 
@@ -47,7 +49,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
             zipped = zipfile.is_zipfile(stream)
             stream.seek(0)
             content = _zip(stream) if zipped else _legacy(stream, path.stat().st_size)
-        return _state(content)
+        return _state(content, MAX_COPIES * path.stat().st_size + SPARE_BYTES)
     except _Refused as error:
         raise WeightsError(f"{path}: {error}") from error
     # What pickletools, zipfile and the stack machine raise on damaged bytes.
@@ -96,6 +98,8 @@ class _Tensor:
         numbers = self.storage.numbers
         if numbers is None:
             raise _Refused("truncated: a tensor has no storage.")
+        if len(self.shape) > MAX_AXES or any(abs(n) >= 2**63 for n in self.shape):  # their product could take for ever
+            raise _Refused("a tensor has more axes, or larger ones, than an array can have.")
         size = math.prod(self.shape)
         last = self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
         if min((self.offset, *self.shape, *self.strides)) < 0 or size > numbers.size or (size and last >= numbers.size):
@@ -111,6 +115,8 @@ def _zip(stream: BinaryIO) -> Any:
         for entry in archive.infolist():
             if entry.compress_type != zipfile.ZIP_STORED:
                 raise _Refused(f"{entry.filename} is compressed, which PyTorch never does.")
+        if sum(entry.file_size for entry in archive.infolist()) > stream.seek(0, io.SEEK_END):
+            raise _Refused("its entries are larger than the file: some overlap.")
         program = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
         if program is None:
             raise _Refused("a zip archive without data.pkl, so no PyTorch checkpoint.")
@@ -149,7 +155,7 @@ def _legacy(stream: BinaryIO, size: int) -> Any:
     return content
 
 
-def _state(content: Any) -> dict[str, np.ndarray]:
+def _state(content: Any, limit: int) -> dict[str, np.ndarray]:
     if not isinstance(content, dict):
         raise _Refused(f"holds {type(content).__name__.lstrip('_')}, not a dictionary of tensors.")
     nested = (content[key] for key in STATE_KEYS if isinstance(content.get(key), dict))
@@ -157,7 +163,15 @@ def _state(content: Any) -> dict[str, np.ndarray]:
     if not tensors:
         raise _Refused("holds no tensors under names.")
     prefix = "module." if all(str(name).startswith("module.") for name in tensors) else ""
-    return {str(name).removeprefix(prefix): tensor.array() for name, tensor in tensors.items()}
+    arrays = {}
+    copied = 0
+    for name, tensor in tensors.items():
+        array = arrays[str(name).removeprefix(prefix)] = tensor.array()
+        if not np.may_share_memory(array, tensor.storage.numbers):
+            copied += array.nbytes
+        if copied > limit:
+            raise _Refused(f"its tensors take more than {limit} bytes; they are copies of the same few numbers.")
+    return arrays
 
 
 _MARK = object()

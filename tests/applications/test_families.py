@@ -23,6 +23,16 @@ COUNTS = {  # published: all and trainable parameters, with 1000 classes and wit
     "SqueezeNetComplexBypass": (1_589_672, 1_589_672, 1_076_672, 1_076_672),
     "SqueezeNetSimpleBypass": (1_248_424, 1_248_424, 735_424, 735_424),
     "SqueezeNetV1_1": (1_235_496, 1_235_496, 722_496, 722_496),
+    "VGG11": (132_863_336, 132_863_336, 9_220_480, 9_220_480),
+    "VGG11LRN": (132_863_336, 132_863_336, 9_220_480, 9_220_480),
+    "VGG13": (133_047_848, 133_047_848, 9_404_992, 9_404_992),
+    "VGG16C": (133_638_952, 133_638_952, 9_996_096, 9_996_096),
+    "VGG16": (138_357_544, 138_357_544, 14_714_688, 14_714_688),
+    "VGG19": (143_667_240, 143_667_240, 20_024_384, 20_024_384),
+    "VGG11BN": (132_874_344, 132_868_840, 9_231_488, 9_225_984),
+    "VGG13BN": (133_059_624, 133_053_736, 9_416_768, 9_410_880),
+    "VGG16BN": (138_374_440, 138_365_992, 14_731_584, 14_723_136),
+    "VGG19BN": (143_689_256, 143_678_248, 20_046_400, 20_035_392),
 }
 SR_COUNTS = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
 PCT_COUNTS = {0.01: 1_473_128, 0.25: 2_421_352, 0.5: 3_404_392, 0.75: 4_387_432, 0.99: 5_325_416}  # at sr=0.5
@@ -32,8 +42,11 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
     *[("SqueezeNet", dict(sr=0.5, pct_3x3=pct), count) for pct, count in PCT_COUNTS.items()],
 ]
-INPUTS = {"InceptionV3": 299, "InceptionV3_151": 151, "InceptionV3_79": 79}  # the others: 227
-FEATURES = {"InceptionV3": 2048, "SqueezeNet": 512}
+INPUTS = {"InceptionV3": 299, "InceptionV3_151": 151, "InceptionV3_79": 79}
+INPUTS |= {name: 224 if name.startswith("VGG") else 227 for name in MODELS if name not in INPUTS}
+FEATURES = {"InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512}
+SMALLEST = ("InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass", "VGG11", "VGG11LRN", "VGG11BN")
+EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
 
 def small_size(name: str) -> int:
@@ -64,7 +77,7 @@ def test_parameter_counts_of_settings(name, settings, count):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_default_input_and_output_shapes(name):
-    size = INPUTS.get(name, 227)
+    size = INPUTS[name]
     top = kv.create_model(name, weights=None)
     assert (top.input_shape, top.output_shape) == ((None, size, size, 3), (None, 1000))
     assert top.name == name.lower()
@@ -73,7 +86,7 @@ def test_default_input_and_output_shapes(name):
     assert open_size.output_shape == (None, None, None, features(name))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH)
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 def test_pooling_reduces_the_last_map(name, pooling, randomize):
     size = small_size(name)
@@ -86,7 +99,7 @@ def test_pooling_reduces_the_last_map(name, pooling, randomize):
     np.testing.assert_allclose(pooled(images(size)), expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH)
 def test_no_activation_gives_the_logits(name, randomize):
     size = small_size(name)
     arguments = dict(weights=None, classes=10, input_shape=(size, size, 3))
@@ -109,7 +122,7 @@ def assert_one_step_trains_everything(model, labels):
     assert not [path for path, b, a in zip(paths, before, after, strict=True) if np.array_equal(b, a)]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH)
 def test_one_training_step_changes_every_weight(name, randomize):
     size = small_size(name)
     model = kv.create_model(name, weights=None, classes=10, input_shape=(size, size, 3))
@@ -124,7 +137,7 @@ def test_one_training_step_trains_the_auxiliary_head(kind, randomize):
     assert_one_step_trains_everything(randomize(model), [np.array([3, 7])] * 2)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH)
 def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
     size = small_size(name)
     model = randomize(kv.create_model(name, weights=None, classes=4, input_shape=(size, size, 3)))
@@ -136,7 +149,7 @@ def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
     np.testing.assert_array_equal(loaded(images(size)), model(images(size)))
 
 
-@pytest.mark.parametrize("name", ["SqueezeNetV1_1", "InceptionV3_79"])
+@pytest.mark.parametrize("name", ["SqueezeNetV1_1", "InceptionV3_79", "VGG11LRN", "VGG11BN"])
 def test_mixed_float16_gives_float32_probabilities(name):
     size = small_size(name)
     keras.config.set_dtype_policy("mixed_float16")
@@ -145,7 +158,7 @@ def test_mixed_float16_gives_float32_probabilities(name):
     finally:
         keras.config.set_dtype_policy("float32")
     probabilities = np.asarray(model(images(size)))
-    assert model.get_layer("conv1" if name.startswith("Squeeze") else "conv1_conv").compute_dtype == "float16"
+    assert next(layer for layer in model.layers if layer.weights).compute_dtype == "float16"
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
 
@@ -168,7 +181,7 @@ JAX = """
 def tensorflow_and_jax(tmp_path_factory, randomize):
     """Logits of every model from the same weights and images on both backends."""
     folder, tensorflow = tmp_path_factory.mktemp("jax"), {}
-    for name in MODELS:
+    for name in SMALLEST:
         x = images(small_size(name))
         arguments = dict(weights=None, classes=10, classifier_activation=None, input_shape=x.shape[1:])
         model = randomize(kv.create_model(name, **arguments))
@@ -176,12 +189,12 @@ def tensorflow_and_jax(tmp_path_factory, randomize):
         np.save(folder / f"{name}.npy", x)
         tensorflow[name] = np.asarray(model(x))
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", textwrap.dedent(JAX), str(folder), *MODELS]
+    command = [sys.executable, "-c", textwrap.dedent(JAX), str(folder), *SMALLEST]
     subprocess.run(command, check=True, env=environment)
     return tensorflow, np.load(folder / "jax.npz")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SMALLEST)
 def test_jax_gives_the_same_logits(name, tensorflow_and_jax):
     expected, actual = (side[name] for side in tensorflow_and_jax)
     assert np.ptp(expected) > 0.1

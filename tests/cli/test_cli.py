@@ -79,7 +79,7 @@ def test_keras_file_and_litert_file_agree(model, photographs):
         (["classify", "{empty}", "--model", "{model}"], "no images in"),
         (["classify", "{good}", "--model", "none.tflite"], "none.tflite: no such file"),
         (["classify", "{good}", "--model", "{good}"], "expected a model's name, or a .keras file"),
-        (["classify", "{good}", "--model", "SqueezeNetV1_1"], "has no public weights"),
+        (["classify", "{good}", "--model", "SqueezeNetV1_1"], "give --weights FILE, --weights torchvision, or"),
         (["classify", "{good}", "--model", "SqueezNet"], "Did you mean SqueezeNet"),
         (
             ["classify", "{good}", "--model", "SqueezeNetV1_1", "--weights", "none.h5"],

@@ -1,10 +1,6 @@
 """Strict loading, and where named weights come from."""
 
-import dataclasses
-import functools
 import hashlib
-import http.server
-import threading
 
 import keras
 import numpy as np
@@ -13,8 +9,8 @@ import pytest
 import keras_vision as kv
 from keras_vision.applications.squeezenet import AUTHORS
 from keras_vision.errors import KerasVisionError, WeightsError
-from keras_vision.runtime import Preprocessing
-from keras_vision.weights import home, load, resolve, verify
+from keras_vision.weights import home, load, save, verify
+from keras_vision.weights import store as weight_store
 
 
 @pytest.fixture
@@ -146,7 +142,9 @@ def store(tmp_path, monkeypatch):
 
 
 def test_unknown_name_lists_what_exists():
-    with pytest.raises(WeightsError, match=r"weights='places' is neither .* None .* a name \(here: 'imagenet'\)"):
+    with pytest.raises(
+        WeightsError, match=r"weights='places' is neither .* None .* \(here: 'imagenet', 'torchvision'\)"
+    ):
         kv.applications.SqueezeNet(weights="places")
     with pytest.raises(WeightsError, match="here: none for this model"):
         kv.applications.SqueezeNetComplexBypass(weights="imagenet")
@@ -168,9 +166,27 @@ def test_the_right_file_in_the_store_is_used(store, shared):
     real = shared / "weights" / AUTHORS.file
     (store / AUTHORS.file).write_bytes(real.read_bytes())
     named, by_path = kv.applications.SqueezeNet(weights="imagenet"), kv.applications.SqueezeNet(weights=real)
-    assert named.card.loaded == AUTHORS.source
-    assert by_path.card.loaded == AUTHORS.file
+    assert named.card.loaded == by_path.card.loaded == AUTHORS.source
     assert_untouched(named, values(by_path))
+
+
+def test_a_path_that_ends_in_a_public_files_name_must_be_that_file(tmp_path):
+    (tmp_path / AUTHORS.file).write_bytes(b"something else")
+    with pytest.raises(WeightsError, match=r"has not the hash of .*damaged, or to be renamed"):
+        kv.applications.SqueezeNet(weights=tmp_path / AUTHORS.file)
+
+
+def test_a_public_file_brings_its_preprocessing_and_settings(tmp_path, monkeypatch):
+    """torchvision's SqueezeNet: other normalisation than the authors', and no padding before conv10."""
+    model = kv.applications.SqueezeNet(weights=None, conv10_padding=0)
+    save(model, tmp_path / "own.safetensors")
+    (tmp_path / "squeezenet1_0-b66bff10.pth").write_bytes((tmp_path / "own.safetensors").read_bytes())
+    monkeypatch.setitem(weight_store.READERS, ".pth", weight_store.READERS[".safetensors"])
+    monkeypatch.setattr(weight_store, "verify", lambda path, expected: True)
+    loaded = kv.applications.SqueezeNet(weights=tmp_path / "squeezenet1_0-b66bff10.pth")
+    assert loaded.get_layer("conv10").output.shape[1:3] == (13, 13)
+    assert (loaded.preprocessing.color, loaded.preprocessing.size) == ("RGB", (227, 227))
+    assert loaded.preprocessing.std == (58.395, 57.12, 57.375)
 
 
 @pytest.mark.parametrize("kind", ["sha256", "md5"])
@@ -179,55 +195,3 @@ def test_verify_knows_both_kinds_of_hash(kind, tmp_path):
     digest = hashlib.new(kind, b"content").hexdigest()
     assert verify(tmp_path / "file", f"{kind}:{digest}")
     assert not verify(tmp_path / "file", f"{kind}:{digest[::-1]}")
-
-
-def test_without_a_network_one_error_says_file_hash_and_place(store):
-    file = dataclasses.replace(AUTHORS, url="http://127.0.0.1:9/weights.net")
-    with pytest.raises(WeightsError, match="could not be fetched") as caught:
-        resolve("imagenet", [file])
-    assert all(part in str(caught.value) for part in (file.file, file.hash, str(store), file.url, "weights=None"))
-
-
-class Silent(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder without a log."""
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def served(tmp_path):
-    """A folder and the address it is served at."""
-    (tmp_path / "public").mkdir()
-    handler = functools.partial(Silent, directory=str(tmp_path / "public"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield tmp_path / "public", f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-def published(address, content, kind="sha256"):
-    digest = f"{kind}:{hashlib.new(kind, content).hexdigest()}"
-    grey = Preprocessing(size=(8, 8), resize_shorter=None)
-    return kv.registry.WeightsFile("mine", "w.npz", f"{address}/w.npz", digest, 10, grey, "test", "none")
-
-
-@pytest.mark.parametrize("kind", ["sha256", "md5"])
-def test_a_named_file_is_fetched_once(kind, served, store):
-    folder, address = served
-    (folder / "w.npz").write_bytes(b"weights")
-    file = published(address, b"weights", kind)
-    assert resolve("mine", [file]) == (store / "w.npz", file)
-    (folder / "w.npz").unlink()
-    assert resolve("mine", [file]) == (store / "w.npz", file)
-    assert (store / "w.npz").read_bytes() == b"weights"
-
-
-def test_another_file_at_the_address_is_refused_and_does_not_stay(served, store):
-    folder, address = served
-    (folder / "w.npz").write_bytes(b"something else")
-    with pytest.raises(WeightsError, match="could not be fetched"):
-        resolve("mine", [published(address, b"weights")])
-    (folder / "w.npz").write_bytes(b"weights")
-    path, _ = resolve("mine", [published(address, b"weights")])
-    assert path.read_bytes() == b"weights"

@@ -48,6 +48,8 @@ def test_bfloat16(tmp_path):
         ({"shape": [3]}, "does not fit bytes 0 to 8 of 8"),
         ({"shape": [2**62, 4]}, "does not fit"),
         ({"shape": [-2]}, "does not fit"),
+        ({"shape": [2, *[1] * 70]}, "does not fit"),
+        ({"shape": [0, 2**40, 2**40], "data_offsets": [0, 0]}, "does not fit"),
         ({"shape": [2.0]}, "does not fit"),
         ({"data_offsets": [8, 16]}, "does not fit bytes 8 to 16 of 8; truncated"),
         ({"data_offsets": [8, 0]}, "does not fit"),

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import sys
+import tracemalloc
 import types
 import zipfile
 
@@ -179,6 +180,46 @@ def test_what_is_refused(says, torch, tmp_path):
     path = write_zip(tmp_path / "a.pth", content, torch)
     with pytest.raises(WeightsError, match=says.strip()):
         read_torch(path)
+
+
+def test_many_copies_of_one_storage(torch, tmp_path):
+    """Views cost nothing; transposed views are copied, and a file of 4 MB could ask for any number of them."""
+    storage = Storage("FloatStorage", np.arange(2**20, dtype=np.float32))
+
+    def write(strides):
+        content = {str(i): tensor(torch, storage, 0, (2**10, 2**10), strides) for i in range(40)}
+        return write_zip(tmp_path / "a.pth", content, torch)
+
+    assert len(read_torch(write((2**10, 1)))) == 40
+    path = write((1, 2**10))
+    tracemalloc.start()
+    try:
+        with pytest.raises(WeightsError, match="copies of the same"):
+            read_torch(path)
+        assert tracemalloc.get_traced_memory()[1] < 80e6  # of 160 MB
+    finally:
+        tracemalloc.stop()
+
+
+def test_entries_that_overlap(torch, tmp_path):
+    """An entry inside of another's numbers: many of these are many times as large as the file."""
+    with zipfile.ZipFile(inner := io.BytesIO(), "w") as archive:
+        archive.writestr("net/data/1", bytes(4096))
+        entry, end = archive.infolist()[0], archive.start_dir
+    path = write_zip(tmp_path / "a.pth", {"a": 1}, torch)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("net/data/0", inner.getvalue()[:end])
+        entry.header_offset = archive.start_dir - end
+        archive.filelist.append(entry)
+    with pytest.raises(WeightsError, match="some overlap"):
+        read_torch(path)
+
+
+@pytest.mark.parametrize("shape", [(1,) * 65, (2**64,), (-(2**64),), (2**62,) * 20_000])
+def test_shapes_beyond_any_array(shape, torch, tmp_path):
+    content = {"a": tensor(torch, Storage("FloatStorage", np.zeros(1, np.float32)), 0, shape, (0,) * len(shape))}
+    with pytest.raises(WeightsError, match="more axes, or larger ones"):
+        read_torch(write_zip(tmp_path / "a.pth", content, torch))
 
 
 @pytest.mark.parametrize("end", [b"K\x01s.", b"Q.", b")R."])

@@ -1,0 +1,166 @@
+"""VGG (Simonyan & Zisserman, 2014), Table 1.
+
+Deviations: the batch-norm rows are torchvision's, not the paper's. The convolutions start from Glorot's initialisation,
+which section 3.1 found to need no pre-training; weight decay is left to the optimiser.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from keras import layers
+
+from keras_vision.applications._family import Family
+from keras_vision.applications._public_files import CAFFE, keras_file, torchvision_file
+from keras_vision.layers import LocalResponseNormalization
+from keras_vision.registry import Paper, WeightsFile
+from keras_vision.weights import from_channels_first
+
+# ------------------------------------------------------------------------------------------------- table
+
+PLAIN = dict(last_kernel=3, lrn=False, batch_norm=False)
+NORMALIZED = {**PLAIN, "batch_norm": True}
+WIDTHS = (64, 128, 256, 512, 512)
+
+TABLE: Mapping[str, Mapping[str, Any]] = {  # convolutions per stage; each stage ends in a 2x2 max-pool
+    "VGG11": dict(convs=(1, 1, 2, 2, 2), **PLAIN),  # A
+    "VGG11LRN": dict(convs=(1, 1, 2, 2, 2), **{**PLAIN, "lrn": True}),  # A-LRN
+    "VGG13": dict(convs=(2, 2, 2, 2, 2), **PLAIN),  # B
+    "VGG16C": dict(convs=(2, 2, 3, 3, 3), **{**PLAIN, "last_kernel": 1}),  # C
+    "VGG16": dict(convs=(2, 2, 3, 3, 3), **PLAIN),  # D
+    "VGG19": dict(convs=(2, 2, 4, 4, 4), **PLAIN),  # E
+    "VGG11BN": dict(convs=(1, 1, 2, 2, 2), **NORMALIZED),
+    "VGG13BN": dict(convs=(2, 2, 2, 2, 2), **NORMALIZED),
+    "VGG16BN": dict(convs=(2, 2, 3, 3, 3), **NORMALIZED),
+    "VGG19BN": dict(convs=(2, 2, 4, 4, 4), **NORMALIZED),
+}
+
+# ------------------------------------------------------------------------------------------------ blocks
+
+
+def conv(x: Any, filters: int, kernel: int, *, batch_norm: bool, name: str) -> Any:
+    """Convolution, ReLU; with batch norm between them, the last of the three takes the name."""
+    if not batch_norm:
+        return layers.Conv2D(filters, kernel, padding="same", activation="relu", name=name)(x)
+    x = layers.Conv2D(filters, kernel, padding="same", name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name=f"{name}_bn")(x)
+    return layers.Activation("relu", name=name)(x)
+
+
+# ----------------------------------------------------------------------------------------- trunk and head
+
+
+def trunk(x: Any, *, convs: tuple[int, ...], last_kernel: int, lrn: bool, batch_norm: bool) -> Any:
+    """conv1_1 to pool5: `(n, 224, 224, 3) -> (n, 7, 7, 512)`; `last_kernel` is of the third convolution of a stage."""
+    for stage, (count, filters) in enumerate(zip(convs, WIDTHS, strict=True), 1):
+        for number in range(1, count + 1):
+            kernel = last_kernel if number == 3 else 3
+            x = conv(x, filters, kernel, batch_norm=batch_norm, name=f"conv{stage}_{number}")
+        if lrn and stage == 1:
+            x = LocalResponseNormalization(name="norm1")(x)
+        x = layers.MaxPooling2D(2, 2, name=f"pool{stage}")(x)
+    return x
+
+
+def head(x: Any, classes: int, activation: str | None, **settings: Any) -> Any:
+    """fc6 to fc8: `(n, 7, 7, 512) -> (n, classes)`."""
+    x = layers.Flatten(name="flatten")(x)
+    for name in ("fc6", "fc7"):
+        x = layers.Dense(4096, activation="relu", name=name)(x)
+        x = layers.Dropout(0.5, name=name.replace("fc", "drop"))(x)
+    return layers.Dense(classes, activation=activation, dtype="float32", name="fc8")(x)
+
+
+# ------------------------------------------------------------------------------------------------ weights
+
+
+def torch_modules(convs: tuple[int, ...], batch_norm: bool) -> Iterator[tuple[str, str]]:
+    """torchvision's module of each layer: it numbers convolution, batch norm, ReLU and pooling in one row."""
+    position = 0
+    for stage, count in enumerate(convs, 1):
+        for number in range(1, count + 1):
+            name = f"conv{stage}_{number}"
+            yield f"features.{position}", f"{name}_conv" if batch_norm else name
+            if batch_norm:
+                yield f"features.{position + 1}", f"{name}_bn"
+            position += 3 if batch_norm else 2
+        position += 1
+    yield from zip(("classifier.0", "classifier.3", "classifier.6"), ("fc6", "fc7", "fc8"), strict=True)
+
+
+def keras_layers(convs: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+    """Keras Applications' name of each layer."""
+    for stage, count in enumerate(convs, 1):
+        yield from ((f"block{stage}_conv{n}", f"conv{stage}_{n}") for n in range(1, count + 1))
+    yield from zip(("fc1", "fc2", "predictions"), ("fc6", "fc7", "fc8"), strict=True)
+
+
+def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Keras Applications' and torchvision's names to the paper's, which Caffe's files have already."""
+    names = dict(torch_modules(settings["convs"], settings["batch_norm"])) | dict(keras_layers(settings["convs"]))
+    return from_channels_first(arrays, names, flattened={"fc6": WIDTHS[-1]})
+
+
+AUTHORS = dict(
+    preprocessing=CAFFE,
+    source="ImageNet, by the authors, in the file of Keras Applications",
+    licence="CC BY 4.0 (authors' weights); ImageNet terms",
+)
+SUFFIX = "weights_tf_dim_ordering_tf_kernels"
+
+WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
+    "VGG16": (
+        keras_file("imagenet", f"vgg16_{SUFFIX}.h5", "64373286793e3c8b2b4e3219cbf3544b", folder="vgg16", **AUTHORS),
+        keras_file(
+            "imagenet_notop", f"vgg16_{SUFFIX}_notop.h5", "6d6bbae143d832006294945121d1f1fc", folder="vgg16", **AUTHORS
+        ),
+        torchvision_file("torchvision", "vgg16-397923af.pth"),
+    ),
+    "VGG19": (
+        keras_file("imagenet", f"vgg19_{SUFFIX}.h5", "cbe5617147190e668d6c5d5026f83318", folder="vgg19", **AUTHORS),
+        keras_file(
+            "imagenet_notop", f"vgg19_{SUFFIX}_notop.h5", "253f8cb515780f3b799900260a226db6", folder="vgg19", **AUTHORS
+        ),
+        torchvision_file("torchvision", "vgg19-dcbb9e9d.pth"),
+    ),
+    "VGG11BN": (torchvision_file("imagenet", "vgg11_bn-6002323d.pth"),),
+    "VGG13BN": (torchvision_file("imagenet", "vgg13_bn-abd245e5.pth"),),
+    "VGG16BN": (torchvision_file("imagenet", "vgg16_bn-6c64b313.pth"),),
+    "VGG19BN": (torchvision_file("imagenet", "vgg19_bn-c79401a0.pth"),),
+}
+
+FAMILY = Family(
+    name="vgg",
+    paper=Paper(
+        title="Very Deep Convolutional Networks for Large-Scale Image Recognition",
+        authors="Simonyan, Zisserman",
+        year=2014,
+        arxiv="1409.1556",
+    ),
+    table_in_paper="Table 1",
+    table=TABLE,
+    trunk=trunk,
+    head=head,
+    head_layers=("fc",),
+    classifiers=("fc8",),
+    preprocessing=CAFFE,
+    weights=WEIGHTS,
+    convert=convert,
+    deviations=(
+        "the rows with batch norm are torchvision's, which keep the convolutions' biases",
+        "all layers start from Glorot's initialisation, in place of net A's weights (section 3.1)",
+    ),
+)
+
+VGG11 = FAMILY.constructor("VGG11")
+VGG11LRN = FAMILY.constructor("VGG11LRN")
+VGG13 = FAMILY.constructor("VGG13")
+VGG16C = FAMILY.constructor("VGG16C")
+VGG16 = FAMILY.constructor("VGG16")
+VGG19 = FAMILY.constructor("VGG19")
+VGG11BN = FAMILY.constructor("VGG11BN")
+VGG13BN = FAMILY.constructor("VGG13BN")
+VGG16BN = FAMILY.constructor("VGG16BN")
+VGG19BN = FAMILY.constructor("VGG19BN")
+preprocess_input = FAMILY.preprocess_input
+decode_predictions = FAMILY.decode_predictions

@@ -1,0 +1,64 @@
+"""Networks and name rules against torchvision: the same seeded weights and images, outputs from its own run."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import keras_vision as kv
+from keras_vision.applications import squeezenet, vgg
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+_spec = importlib.util.spec_from_file_location("make_torchvision", GOLDEN / "make_torchvision.py")
+make_torchvision = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(make_torchvision)
+
+MODELS = {  # torchvision's constructor: ours, and the settings in which it differs from the row
+    "squeezenet1_0": ("SqueezeNet", dict(conv10_padding=0)),
+    "squeezenet1_1": ("SqueezeNetV1_1", {}),
+    "vgg11": ("VGG11", {}),
+    "vgg11_bn": ("VGG11BN", {}),
+    "vgg16": ("VGG16", {}),
+    "vgg16_bn": ("VGG16BN", {}),
+    "vgg19": ("VGG19", {}),
+    "vgg19_bn": ("VGG19BN", {}),
+}
+SLOW = ("vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
+VARIABLES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
+VARIABLES |= {"moving_mean": "running_mean", "moving_variance": "running_var"}
+
+
+def modules(name):
+    """Our layer's name to torchvision's module."""
+    if name.startswith("SqueezeNet"):
+        pairs = squeezenet.torch_modules(squeezenet.TABLE[name]["conv1"])
+    else:
+        pairs = vgg.torch_modules(vgg.TABLE[name]["convs"], vgg.TABLE[name]["batch_norm"])
+    return {layer: module for module, layer in pairs}
+
+
+def state_dict(model):
+    """Seeded arrays by torchvision's names, in PyTorch's layout, of the shapes of our variables."""
+    names, arrays = modules(model.card.name), {}
+    for layer in model.layers:
+        for variable in layer.weights:
+            shape = tuple(variable.shape)
+            if len(shape) > 1:
+                shape = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
+            key = f"{names[layer.name]}.{VARIABLES[variable.name]}"
+            arrays[key] = make_torchvision.seeded(key, shape)
+    return arrays
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in MODELS])
+def test_logits_equal_torchvisions(name, tmp_path):
+    ours, settings = MODELS[name]
+    arguments = dict(classifier_activation=None, **settings)
+    save_file(state_dict(kv.create_model(ours, weights=None, **arguments)), tmp_path / "weights.safetensors")
+    model = kv.create_model(ours, weights=tmp_path / "weights.safetensors", **arguments)
+    expected = np.load(GOLDEN / "torchvision.npz")[name]
+    actual = np.asarray(model(make_torchvision.image(make_torchvision.NETWORKS[name])))
+    assert np.ptp(expected) > 0.1
+    assert np.abs(actual - expected).max() <= 1e-5 * np.ptp(expected)

@@ -1,0 +1,58 @@
+"""Writes torchvision.npz: logits of torchvision's networks for weights and an image made by numpy from a seed.
+
+Needs torch and torchvision, which the tests do not: in an environment of its own, `pip install torch numpy pillow`
+and `pip install --no-deps torchvision`, then `python tests/golden/make_torchvision.py`.
+"""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+FILE = Path(__file__).with_name("torchvision.npz")
+NETWORKS = {  # torchvision's constructor: input size
+    "squeezenet1_0": 227, "squeezenet1_1": 227, "vgg11": 224, "vgg11_bn": 224, "vgg16": 224, "vgg16_bn": 224,
+    "vgg19": 224, "vgg19_bn": 224,
+}  # fmt: skip
+
+
+def seeded(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The array of a name, float32, in PyTorch's layout; under such weights activations keep their scale."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    if name.endswith("running_var") or (name.endswith("weight") and len(shape) == 1):
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    deviation = np.float32(0.1 if len(shape) == 1 else np.sqrt(2 / np.prod(shape[1:])))
+    return rng.standard_normal(shape, dtype=np.float32) * deviation
+
+
+def image(size: int) -> np.ndarray:
+    """Two images `(2, size, size, 3)`."""
+    return np.random.default_rng(size).standard_normal((2, size, size, 3), dtype=np.float32)
+
+
+def main() -> None:
+    """Replaces the file."""
+    import torch
+
+    # A build of torch without these ops still imports torchvision.
+    library = torch.library.Library("torchvision", "DEF")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    import torchvision
+
+    logits = {}
+    for name, size in NETWORKS.items():
+        network = getattr(torchvision.models, name)(weights=None).eval()
+        state = network.state_dict()
+        values = {
+            key: torch.from_numpy(seeded(key, tuple(v.shape))) for key, v in state.items() if v.is_floating_point()
+        }
+        network.load_state_dict(state | values)
+        with torch.no_grad():
+            logits[name] = network(torch.from_numpy(image(size).transpose(0, 3, 1, 2).copy())).numpy()
+        print(name, logits[name].std())
+    np.savez_compressed(FILE, **logits)
+
+
+if __name__ == "__main__":
+    main()
