@@ -22,11 +22,11 @@ _POOLINGS = {
 def fully_convolutional(model: keras.Model) -> keras.Model:
     """The classifier slid over an image: `(n, h, w, c)` of any size to logits `(n, h', w', classes)`.
 
-    The first dense layer after a flattened `(h, w, c)` map becomes a convolution of that size without padding, the others
-    become 1x1 convolutions, and a global pooling becomes one over the map's size at the model's own input, with
-    stride 1. An image of that size gives one cell: the classifier's logits. Layer names stay; weights are copied; of
-    several outputs the first is taken. A global pooling that gates a feature map, as in squeeze-and-excitation, stays
-    global.
+    The first dense layer after a flattened `(h, w, c)` map becomes a convolution of that size without padding, the
+    others become 1x1 convolutions, and a global pooling becomes one over the map's size at the model's own input,
+    with stride 1. An image of that size gives one cell: the classifier's logits. Layer names stay; weights are copied;
+    of several outputs the first is taken. A global pooling that gates a feature map, as in squeeze-and-excitation,
+    stays global.
 
     Raises:
         KerasVisionError: the model has an open input size, or gives no classes.

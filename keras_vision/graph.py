@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from keras_vision.errors import KerasVisionError
-from keras_vision.layers import AtrousPooling2D
+from keras_vision.layers import AtrousPooling2D, OverhangPadding2D
 
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 _POOLINGS = (layers.MaxPooling2D, layers.AveragePooling2D)
@@ -174,6 +174,8 @@ def _dilated(layer: Any, stride: int, output_stride: int) -> Any:
     config = layer.get_config()
     if isinstance(layer, layers.ZeroPadding2D):
         config["padding"] = tuple(tuple(p * holes for p in side) for side in layer.padding)
+        if isinstance(layer, OverhangPadding2D):
+            config["pooling"] = None  # the pooling after it may lose its stride
     elif isinstance(layer, _CONVOLUTIONS + _POOLINGS):
         own = _pair(layer.strides)[0]
         if own > 1 and layer.padding == "same" and stride * own > output_stride:

@@ -30,7 +30,7 @@ def unpadded_vgg(size, classes=7):
 
 
 def unpadded_pooled(size, classes=7):
-    """The same with global pooling, and a gate in the middle that must stay global."""
+    """The same with global pooling."""
     image = keras.Input((size, size, 3))
     x = layers.Conv2D(8, 3, activation="relu", name="conv1")(image)
     x = layers.MaxPooling2D(4, name="pool1")(x)
@@ -83,6 +83,18 @@ def test_a_gate_inside_the_trunk_stays_global(randomize):
     logits = fully_convolutional(classifier)(x)[:, 0, 0]
     np.testing.assert_allclose(keras.ops.softmax(logits), classifier(x), atol=1e-6)
     assert fully_convolutional(classifier)(np.zeros((1, 30, 28, 3), "float32")).shape == (1, 7, 5, 4)
+
+
+def test_pools_that_round_up_do_so_at_every_size(randomize):
+    """At 99 they need no padding, at 102 and 105 they do."""
+    classifier = randomize(kv.create_model("SqueezeNet", weights=None, classes=4, input_shape=(99, 99, 3)))
+    trunk = kv.create_model("SqueezeNet", weights=None, include_top=False)
+    trunk.set_weights(classifier.get_weights()[:-2])
+    dense = fully_convolutional(classifier)
+    fire9 = keras.Model(dense.input, dense.get_layer("fire9").output)
+    for size in (102, 105):
+        x = np.random.default_rng(size).normal(0, 1, (1, size, size, 3)).astype("float32")
+        np.testing.assert_array_equal(fire9(x), trunk(x))
 
 
 def test_what_it_does_not_take():

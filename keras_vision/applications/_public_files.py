@@ -7,24 +7,23 @@ from typing import Any
 from keras_vision.registry import WeightsFile
 from keras_vision.runtime.preprocessing import Preprocessing
 
-SIZES = dict(size=(224, 224), resize_shorter=256)
-CAFFE = Preprocessing(**SIZES, color="BGR", mean=(103.939, 116.779, 123.68))
-TORCH = Preprocessing(**SIZES, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+CAFFE = Preprocessing((224, 224), resize_shorter=256, color="BGR", mean=(103.939, 116.779, 123.68))
+TORCH = Preprocessing((224, 224), resize_shorter=256, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 
 
 def keras_file(
-    name: str,
-    file: str,
-    md5: str,
-    *,
     folder: str,
+    md5: str,
     preprocessing: Preprocessing,
+    *,
+    part: str = "",
     source: str = "ImageNet, Keras Applications",
     licence: str = "MIT (Keras Applications); ImageNet terms",
 ) -> WeightsFile:
-    """A file of Keras Applications, which keeps each family's in a folder of its own."""
+    """A file of Keras Applications, by its folder there; `part` is "_notop" for the trunk alone."""
+    file = f"{folder}_weights_tf_dim_ordering_tf_kernels{part}.h5"
     return WeightsFile(
-        name=name,
+        name=f"imagenet{part}",
         file=file,
         url=f"https://storage.googleapis.com/tensorflow/keras-applications/{folder}/{file}",
         hash=f"md5:{md5}",

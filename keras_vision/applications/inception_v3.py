@@ -13,8 +13,9 @@ import numpy as np
 from keras import layers
 
 from keras_vision.applications._family import Family, layer_output
+from keras_vision.applications._public_files import keras_file
 from keras_vision.errors import KerasVisionError
-from keras_vision.registry import Paper, WeightsFile
+from keras_vision.registry import Paper
 from keras_vision.runtime.preprocessing import Preprocessing
 
 # ------------------------------------------------------------------------------------------------- table
@@ -189,17 +190,12 @@ def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[
 
 TF = Preprocessing(size=(299, 299), resize_shorter=342, mean=(127.5,) * 3, std=(127.5,) * 3)
 
-KERAS = WeightsFile(
-    name="imagenet",
-    file="inception_v3_weights_tf_dim_ordering_tf_kernels.h5",
-    url="https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
-    "inception_v3_weights_tf_dim_ordering_tf_kernels.h5",
-    hash="md5:9a0d58056eeedaa3f26cb7ebd46da564",
-    classes=1000,
-    preprocessing=TF,
-    source="ImageNet, Keras Applications",
-    licence="MIT (Keras Applications); ImageNet terms",
-)
+WEIGHTS = {
+    "InceptionV3": (
+        keras_file("inception_v3", "9a0d58056eeedaa3f26cb7ebd46da564", TF),
+        keras_file("inception_v3", "bcbd6486424b2319ff4ef7d526e38f63", TF, part="_notop"),
+    ),
+}
 
 FAMILY = Family(
     name="inception_v3",
@@ -216,7 +212,7 @@ FAMILY = Family(
     head_layers=("predictions", "aux"),
     classifiers=("predictions", "aux_predictions"),
     preprocessing=TF,
-    weights={"InceptionV3": (KERAS,)},
+    weights=WEIGHTS,
     convert=convert,
     deviations=(
         "layout of the released network, whose stem and module widths differ from the paper's Table 1",

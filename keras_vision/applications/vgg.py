@@ -101,26 +101,21 @@ def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[
     return from_channels_first(arrays, names, flattened={"fc6": WIDTHS[-1]})
 
 
-AUTHORS = dict(
-    preprocessing=CAFFE,
-    source="ImageNet, by the authors, in the file of Keras Applications",
-    licence="CC BY 4.0 (authors' weights); ImageNet terms",
-)
-SUFFIX = "weights_tf_dim_ordering_tf_kernels"
+def authors_file(folder: str, md5: str, part: str = "") -> WeightsFile:
+    """The paper's own weights, as Keras Applications stores them."""
+    source = "ImageNet, by the authors, in the file of Keras Applications"
+    return keras_file(folder, md5, CAFFE, part=part, source=source, licence="CC BY 4.0 (authors); ImageNet terms")
+
 
 WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
     "VGG16": (
-        keras_file("imagenet", f"vgg16_{SUFFIX}.h5", "64373286793e3c8b2b4e3219cbf3544b", folder="vgg16", **AUTHORS),
-        keras_file(
-            "imagenet_notop", f"vgg16_{SUFFIX}_notop.h5", "6d6bbae143d832006294945121d1f1fc", folder="vgg16", **AUTHORS
-        ),
+        authors_file("vgg16", "64373286793e3c8b2b4e3219cbf3544b"),
+        authors_file("vgg16", "6d6bbae143d832006294945121d1f1fc", part="_notop"),
         torchvision_file("torchvision", "vgg16-397923af.pth"),
     ),
     "VGG19": (
-        keras_file("imagenet", f"vgg19_{SUFFIX}.h5", "cbe5617147190e668d6c5d5026f83318", folder="vgg19", **AUTHORS),
-        keras_file(
-            "imagenet_notop", f"vgg19_{SUFFIX}_notop.h5", "253f8cb515780f3b799900260a226db6", folder="vgg19", **AUTHORS
-        ),
+        authors_file("vgg19", "cbe5617147190e668d6c5d5026f83318"),
+        authors_file("vgg19", "253f8cb515780f3b799900260a226db6", part="_notop"),
         torchvision_file("torchvision", "vgg19-dcbb9e9d.pth"),
     ),
     "VGG11BN": (torchvision_file("imagenet", "vgg11_bn-6002323d.pth"),),

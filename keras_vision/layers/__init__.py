@@ -1,7 +1,7 @@
 """Layers shared by more than one model. Importing this registers each with Keras, so `.keras` files load."""
 
 from keras_vision.layers.atrous_pooling import AtrousPooling2D
-from keras_vision.layers.ceil_pooling import LowestPadding2D, ceil_max_pool
+from keras_vision.layers.ceil_pooling import OverhangPadding2D, ceil_max_pool
 from keras_vision.layers.lrn import LocalResponseNormalization
 
-__all__ = ["AtrousPooling2D", "LocalResponseNormalization", "LowestPadding2D", "ceil_max_pool"]
+__all__ = ["AtrousPooling2D", "LocalResponseNormalization", "OverhangPadding2D", "ceil_max_pool"]

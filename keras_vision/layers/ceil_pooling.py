@@ -7,26 +7,50 @@ from keras import layers, ops
 
 
 @keras.saving.register_keras_serializable("keras_vision")
-class LowestPadding2D(layers.ZeroPadding2D):
-    """Padding with minus infinity, which a max pooling after it never picks.
+class OverhangPadding2D(layers.ZeroPadding2D):
+    """Padding below and to the right for a pooling whose last window hangs over the edge.
 
-    Input shape: `(n, h, w, c)`. Output shape: `(n, h + top + bottom, w + left + right, c)`.
+    Args:
+        padding: as of `keras.layers.ZeroPadding2D`.
+        pooling: (window, stride) of the pooling after it, in cells: images that it divides evenly are left as they
+            are. None pads all.
+        lowest: pad with minus infinity, which a max pooling never picks, in place of zeros.
+
+    Input shape: `(n, h, w, c)`. Output shape: `(n, h + top + bottom, w + left + right, c)`, or as the input.
     """
 
+    def __init__(self, padding: Any, pooling: tuple[int, int] | None = None, lowest: bool = False, **kwargs: Any):
+        super().__init__(padding, **kwargs)
+        self.pooling = None if pooling is None else tuple(pooling)
+        self.lowest = lowest
+
     def call(self, inputs: Any) -> Any:
-        return ops.pad(inputs, ((0, 0), *self.padding, (0, 0)), constant_values=float("-inf"))
+        if not self._pads(inputs.shape):
+            return inputs
+        return ops.pad(inputs, ((0, 0), *self.padding, (0, 0)), constant_values=float("-inf") if self.lowest else 0)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return super().compute_output_shape(input_shape) if self._pads(input_shape) else tuple(input_shape)
+
+    def _pads(self, shape: tuple) -> bool:
+        if self.pooling is None:
+            return True
+        window, stride = self.pooling
+        return any(size is None or (size - window) % stride for size in shape[1:3])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "pooling": self.pooling, "lowest": self.lowest}
 
 
 def ceil_max_pool(x: Any, pool_size: int, strides: int, name: str, negative: bool = False) -> Any:
     """Max pooling without padding whose last window may hang over the bottom and right edge.
 
-    `(n, h, w, c) -> (n, ceil((h - pool_size) / strides) + 1, ...)`. Where the size is known to divide evenly the
-    layer is a plain "valid" pooling. Elsewhere the overhang is padded first: with zeros, which quantise well, or with
-    minus infinity if the input may be `negative` (not the output of a ReLU).
+    `(n, h, w, c) -> (n, ceil((h - pool_size) / strides) + 1, ...)`. Where the size does not divide evenly, the overhang
+    is padded first: with zeros, which quantise well, or with minus infinity if the input may be `negative` (not the
+    output of a ReLU).
 
     Source: Caffe's pooling layer; PyTorch's ``ceil_mode=True``.
     """
-    if any(size is None or (size - pool_size) % strides for size in x.shape[1:3]):
-        padding = LowestPadding2D if negative else layers.ZeroPadding2D
-        x = padding(((0, strides - 1), (0, strides - 1)), name=f"{name}_pad")(x)
+    side = (0, strides - 1)
+    x = OverhangPadding2D((side, side), (pool_size, strides), lowest=negative, name=f"{name}_pad")(x)
     return layers.MaxPooling2D(pool_size, strides, name=name)(x)

@@ -12,8 +12,8 @@ from keras_vision.errors import KerasVisionError
 class LocalResponseNormalization(keras.layers.Layer):
     """Divides each value by a power of the energy in the neighbouring channels.
 
-    ``y[c] = x[c] / (k + a * sum(x[j]**2 for j in the size channels around c)) ** beta``, where channels beyond the first
-    and the last count as zero. Computed in float32.
+    ``y[c] = x[c] / (k + a * sum(x[j]**2 for j in the size channels around c)) ** beta``, where channels beyond the
+    first and the last count as zero. Computed in float32.
 
     Args:
         size: number of channels in the window, odd.

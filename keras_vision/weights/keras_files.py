@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from keras_vision.errors import WeightsError
+from keras_vision.weights.limits import check_archive, check_contents
 
 _RECORD = "model.weights.h5"  # the member of a `.keras` archive that holds the weights
 
@@ -22,23 +23,39 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
     Files in the older layout name their variables ("conv1/kernel"); the others only number them ("conv1/0").
 
     Raises:
-        WeightsError: the file is truncated, not HDF5, or holds no weights.
+        WeightsError: the file is truncated, not HDF5, holds no weights, or claims to be far larger than it is.
     """
     try:
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:
+                check_archive(path, archive)
                 stream: Path | io.BytesIO = io.BytesIO(archive.read(_RECORD))
         else:
             stream = path
         with h5py.File(stream, "r") as file:
+            check_contents(path, _bytes(file))
             group = file.get("model_weights", file)
             read = _legacy if "layer_names" in group.attrs else _numbered
             arrays = dict(read(group))
+    except WeightsError:
+        raise
     except (OSError, KeyError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(f"{path}: damaged, or not a Keras weight file ({error}).") from error
     if not arrays:
         raise WeightsError(f"{path}: holds no weights.")
     return arrays
+
+
+def _bytes(file: h5py.Group) -> int:
+    """What all arrays of the file would take."""
+    total = 0
+
+    def visit(path: str, item: h5py.HLObject) -> None:
+        nonlocal total
+        total += item.nbytes if isinstance(item, h5py.Dataset) else 0
+
+    file.visititems(visit)
+    return total
 
 
 def _legacy(file: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:

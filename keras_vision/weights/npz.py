@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_vision.errors import WeightsError
+from keras_vision.weights.limits import check_archive
 
 _VARIABLES = {"w": "kernel", "b": "bias"}
 
@@ -20,11 +21,15 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     called "w" is in Caffe's order (output, input, row, column) and is transposed.
 
     Raises:
-        WeightsError: the file is truncated, no archive, or holds Python objects.
+        WeightsError: the file is truncated, no archive, holds Python objects, or claims to be far larger than it is.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
+            if isinstance(archive, np.lib.npyio.NpzFile):
+                check_archive(path, archive.zip)
             arrays = {key: archive[key] for key in archive.files}
+    except WeightsError:
+        raise
     except (OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(f"{path}: damaged, or not a NumPy archive of arrays ({error}).") from error
     if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):

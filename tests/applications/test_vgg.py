@@ -122,3 +122,13 @@ def test_preprocessing_equals_keras_applications():
     pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype("float32")
     expected = keras.applications.vgg16.preprocess_input(pixels.copy())
     np.testing.assert_allclose(vgg.preprocess_input(pixels), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["VGG11LRN", "VGG11BN"])
+def test_exports_give_the_same_outputs(name, randomize, tmp_path):
+    """Both exporters compare with the Keras model themselves, and refuse a file that differs."""
+    model = randomize(kv.create_model(name, weights=None, classes=5, input_shape=(48, 48, 3)))
+    litert = kv.export.to_litert(model, tmp_path / "model.tflite")
+    saved = kv.export.to_saved_model(model, tmp_path / "saved")
+    for checked in (litert, saved):
+        assert checked.max_difference <= 1e-4 * checked.output_range

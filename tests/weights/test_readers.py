@@ -3,6 +3,7 @@
 import functools
 import math
 import pickle
+import tracemalloc
 import zipfile
 
 import h5py
@@ -266,3 +267,28 @@ def assert_arrays_or_error(path):
     except WeightsError:
         return
     assert all(isinstance(array, np.ndarray) for array in arrays.values())
+
+
+def bomb_npz(path):
+    np.savez_compressed(path, w=np.zeros(1 << 25, "float32"))
+
+
+def bomb_keras(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(1 << 27))
+
+
+def bomb_h5(path):
+    """Arrays of a terabyte that were never written: they read as zeros."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("layers/dense/vars/0", (1 << 38,), "f4")
+
+
+@pytest.mark.parametrize(("name", "write"), [("a.npz", bomb_npz), ("a.keras", bomb_keras), ("a.h5", bomb_h5)])
+def test_what_expands_beyond_reason_is_refused_before_memory_is_taken(name, write, tmp_path):
+    write(tmp_path / name)
+    tracemalloc.start()
+    with pytest.raises(WeightsError, match="no weights compress so well"):
+        reading(tmp_path / name)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()
