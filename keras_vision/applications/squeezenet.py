@@ -139,7 +139,7 @@ def read_net(path: Path) -> dict[str, np.ndarray]:
     return read_deep_compression(path, list(deep_compression_layers()))
 
 
-def torch_modules(conv1: tuple[int, int]) -> Iterator[tuple[str, str]]:
+def torch_modules(*, conv1: tuple[int, int], **settings: Any) -> Iterator[tuple[str, str]]:
     """torchvision's module of each layer: it numbers convolutions, ReLUs, poolings and Fire modules in one row."""
     yield from (("features.0", "conv1"), ("classifier.1", "conv10"))
     fires = (3, 4, 5, 7, 8, 9, 10, 12) if conv1 == V1_0["conv1"] else (3, 4, 6, 7, 9, 10, 11, 12)
@@ -150,7 +150,7 @@ def torch_modules(conv1: tuple[int, int]) -> Iterator[tuple[str, str]]:
 
 def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """torchvision's names to the paper's; in the authors' Caffe files a "/" stands where Keras allows only "_"."""
-    names = dict(torch_modules(settings["conv1"]))
+    names = dict(torch_modules(**settings))
     caffe = {name.replace("_", "/"): name for name in names.values() if name.startswith("fire")}
     return from_channels_first(arrays, names | caffe)
 

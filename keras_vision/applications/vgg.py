@@ -74,7 +74,7 @@ def head(x: Any, classes: int, activation: str | None, **settings: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ weights
 
 
-def torch_modules(convs: tuple[int, ...], batch_norm: bool) -> Iterator[tuple[str, str]]:
+def torch_modules(*, convs: tuple[int, ...], batch_norm: bool, **settings: Any) -> Iterator[tuple[str, str]]:
     """torchvision's module of each layer: it numbers convolution, batch norm, ReLU and pooling in one row."""
     position = 0
     for stage, count in enumerate(convs, 1):
@@ -97,7 +97,7 @@ def keras_layers(convs: tuple[int, ...]) -> Iterator[tuple[str, str]]:
 
 def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Keras Applications' and torchvision's names to the paper's, which Caffe's files have already."""
-    names = dict(torch_modules(settings["convs"], settings["batch_norm"])) | dict(keras_layers(settings["convs"]))
+    names = dict(torch_modules(**settings)) | dict(keras_layers(settings["convs"]))
     return from_channels_first(arrays, names, flattened={"fc6": WIDTHS[-1]})
 
 

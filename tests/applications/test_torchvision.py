@@ -1,5 +1,6 @@
 """Networks and name rules against torchvision: the same seeded weights and images, outputs from its own run."""
 
+import importlib
 import importlib.util
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pytest
 from safetensors.numpy import save_file
 
 import keras_vision as kv
-from keras_vision.applications import squeezenet, vgg
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 _spec = importlib.util.spec_from_file_location("make_torchvision", GOLDEN / "make_torchvision.py")
@@ -32,11 +32,8 @@ VARIABLES |= {"moving_mean": "running_mean", "moving_variance": "running_var"}
 
 def modules(name):
     """Our layer's name to torchvision's module."""
-    if name.startswith("SqueezeNet"):
-        pairs = squeezenet.torch_modules(squeezenet.TABLE[name]["conv1"])
-    else:
-        pairs = vgg.torch_modules(vgg.TABLE[name]["convs"], vgg.TABLE[name]["batch_norm"])
-    return {layer: module for module, layer in pairs}
+    family = importlib.import_module(f"keras_vision.applications.{kv.model_card(name).family}")
+    return {layer: module for module, layer in family.torch_modules(**family.TABLE[name])}
 
 
 def state_dict(model):

@@ -46,7 +46,7 @@ def torch_file(model, tmp_path):
     """The weights as PyTorch names and stores them."""
     from keras_vision.applications.squeezenet import TABLE, torch_modules
 
-    names, arrays = {layer: module for module, layer in torch_modules(TABLE["SqueezeNetV1_1"]["conv1"])}, {}
+    names, arrays = {layer: module for module, layer in torch_modules(**TABLE["SqueezeNetV1_1"])}, {}
     for name, module in names.items():
         layer = model.get_layer(name)
         arrays[f"{module}.weight"] = np.ascontiguousarray(layer.kernel.numpy().transpose(3, 2, 0, 1))
