@@ -11,9 +11,11 @@ __version__ = "0.1.0"
 _MODULES = (
     "applications",
     "data",
+    "evaluation",
     "export",
     "graph",
     "layers",
+    "localisation",
     "ops",
     "registry",
     "runtime",
@@ -23,6 +25,7 @@ _MODULES = (
 )
 _NAMES = {  # public name -> the module that makes it work; importing `applications` registers its families
     "create_model": "applications",
+    "evaluate": "evaluation",
     "list_models": "applications",
     "model_card": "applications",
     "taps": "applications",

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import keras_vision as kv
-from keras_vision.fully_convolutional import fully_convolutional
+from keras_vision.applications import fully_convolutional
 
 
 def slid(classifier, image, stride):

@@ -14,9 +14,9 @@ TENSORFLOW = ("ops/", "data/", "training/", "export/", "compression/", "captioni
 
 # Each part, and the parts of the package it may import besides itself.
 BELOW_LAYERS = {"errors", "files", "runtime", "registry", "ops"}
-BELOW_MODEL = BELOW_LAYERS | {"layers", "graph", "model"}
+BELOW_MODEL = BELOW_LAYERS | {"layers", "graph", "model", "fully_convolutional"}
 TAKES_ANY_MODEL = {"weights", "data", "export", "compression", "analytics", "visualization"}
-HEADS = {"segmentation", "edges", "captioning", "generative"}
+HEADS = {"segmentation", "edges", "captioning", "generative", "localisation"}
 BELOW_TRAINING = BELOW_MODEL | TAKES_ANY_MODEL | {"applications"} | HEADS
 EVERYTHING = BELOW_TRAINING | {"training", "evaluation", "proposals"}
 ALLOWED = {
@@ -28,6 +28,7 @@ ALLOWED = {
     "layers": BELOW_LAYERS,
     "graph": BELOW_LAYERS | {"layers", "model"},
     "model": BELOW_LAYERS | {"layers", "graph"},
+    "fully_convolutional": BELOW_LAYERS | {"layers", "graph", "model"},
     "weights": BELOW_MODEL,
     "data": BELOW_MODEL,
     "export": BELOW_MODEL | {"data"},

@@ -20,6 +20,7 @@ from keras_vision.applications.vgg import (
     VGG19,
     VGG19BN,
 )
+from keras_vision.fully_convolutional import fully_convolutional
 from keras_vision.model import taps
 from keras_vision.registry import create_model, list_models, model_card
 
@@ -42,6 +43,7 @@ __all__ = [
     "SqueezeNetSimpleBypass",
     "SqueezeNetV1_1",
     "create_model",
+    "fully_convolutional",
     "inception_v3",
     "list_models",
     "model_card",

@@ -8,18 +8,19 @@ from rich.console import Console
 
 from keras_vision.cli.classify import classify
 from keras_vision.cli.doctor import doctor
+from keras_vision.cli.evaluate import evaluate
 from keras_vision.cli.export import export
 from keras_vision.cli.models import models
 from keras_vision.cli.train import train
 from keras_vision.errors import KerasVisionError
 
 app = typer.Typer(
-    help="The classic vision papers as Keras models: classify, fine-tune, export.",
+    help="The classic vision papers as Keras models: classify, evaluate, fine-tune, export.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (classify, train, export):
+for command in (classify, evaluate, train, export):
     app.command(rich_help_panel="Work")(command)
 app.add_typer(models, name="models", rich_help_panel="Look")
 app.command(rich_help_panel="Look")(doctor)

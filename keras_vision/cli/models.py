@@ -26,6 +26,7 @@ def list_(
     table = Table(
         "model", "input", "parameters", "multiply-adds", "weights", box=None, header_style="bold", padding=(0, 2, 0, 0)
     )
+    table.columns[0].no_wrap = True
     for name in list_models(pattern, pretrained):
         card = model_card(name)
         size = "x".join(map(str, card.input_shape))

@@ -24,9 +24,9 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         WeightsError: the file is truncated, no archive, holds Python objects, or claims to be far larger than it is.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_archive(path, archive)
         with np.load(path, allow_pickle=False) as archive:
-            if isinstance(archive, np.lib.npyio.NpzFile):
-                check_archive(path, archive.zip)
             arrays = {key: archive[key] for key in archive.files}
     except WeightsError:
         raise
