@@ -1,6 +1,7 @@
 """PyTorch checkpoints give the bits that were written, and whatever is no tensor or plain container is refused."""
 
 import collections
+import importlib.util
 import io
 import os
 import pickle
@@ -8,6 +9,7 @@ import sys
 import tracemalloc
 import types
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +97,20 @@ def test_published_checkpoints(name, shared):
         for key in decoded.files:
             np.testing.assert_array_equal(arrays[key], decoded[key])
             assert arrays[key].dtype == decoded[key].dtype
+
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+_spec = importlib.util.spec_from_file_location("make_torch_checkpoints", GOLDEN / "make_torch_checkpoints.py")
+make_torch_checkpoints = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(make_torch_checkpoints)
+
+
+@pytest.mark.parametrize("file", ["checkpoint.pth", "checkpoint_legacy.pth"])
+def test_what_pytorch_itself_wrote(file):
+    arrays, expected = read_torch(GOLDEN / file), make_torch_checkpoints.arrays()
+    assert set(arrays) == set(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(arrays[name], array, strict=True)
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
