@@ -1,7 +1,7 @@
 """Reader of PyTorch checkpoints, the zip format and the one before it, without PyTorch and without unpickling.
 
-A checkpoint is a pickle, a program for a small stack machine. The few instructions that build tensors and plain
-containers are interpreted here; whatever else the program asks for is refused by name and never imported or called.
+A checkpoint is a pickle that asks for tensors and plain containers; whatever else it asks for is refused by name and
+never imported or called.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import io
 import itertools
 import math
-import pickletools
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from keras_vision.errors import WeightsError
+from keras_vision.weights.pickle_machine import Global, Refused, interpret, of_type, pairs
 from keras_vision.weights.safetensors_files import bfloat16_to_float32
 
 LEGACY_MAGIC, LEGACY_VERSION = 0x1950A86A20F9469CFC6C, 1001
@@ -50,7 +50,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
             stream.seek(0)
             content = _zip(stream) if zipped else _legacy(stream, path.stat().st_size)
         return _state(content, MAX_COPIES * path.stat().st_size + SPARE_BYTES)
-    except _Refused as error:
+    except Refused as error:
         raise WeightsError(f"{path}: {error}") from error
     # What pickletools, zipfile and the stack machine raise on damaged bytes.
     except (
@@ -58,15 +58,6 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
         RecursionError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
         raise WeightsError(f"{path}: damaged, or no PyTorch checkpoint ({error}).") from error
-
-
-class _Refused(Exception):
-    """Says what the file holds that is not accepted."""
-
-
-@dataclass(frozen=True)
-class _Global:
-    name: str  # "module name"
 
 
 class _Storage:
@@ -83,7 +74,7 @@ class _Storage:
 
     def fill(self, data: bytes) -> None:
         if len(data) != self.size:
-            raise _Refused(f"truncated: a storage has {len(data)} bytes of {self.size}.")
+            raise Refused(f"truncated: a storage has {len(data)} bytes of {self.size}.")
         self.numbers = np.frombuffer(data, STORAGES[self.kind])
 
 
@@ -97,13 +88,13 @@ class _Tensor:
     def array(self) -> np.ndarray:
         numbers = self.storage.numbers
         if numbers is None:
-            raise _Refused("truncated: a tensor has no storage.")
+            raise Refused("truncated: a tensor has no storage.")
         if len(self.shape) > MAX_AXES or any(abs(n) >= 2**63 for n in self.shape):  # their product could take for ever
-            raise _Refused("a tensor has more axes, or larger ones, than an array can have.")
+            raise Refused("a tensor has more axes, or larger ones, than an array can have.")
         size = math.prod(self.shape)
         last = self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
         if min((self.offset, *self.shape, *self.strides)) < 0 or size > numbers.size or (size and last >= numbers.size):
-            raise _Refused(f"a tensor of shape {self.shape} reaches beyond its storage of {numbers.size} numbers.")
+            raise Refused(f"a tensor of shape {self.shape} reaches beyond its storage of {numbers.size} numbers.")
         strides = [stride * numbers.itemsize for stride in self.strides]
         view = np.lib.stride_tricks.as_strided(numbers[self.offset :], self.shape, strides, writeable=False)
         view = np.ascontiguousarray(view).reshape(self.shape)
@@ -114,15 +105,15 @@ def _zip(stream: BinaryIO) -> Any:
     with zipfile.ZipFile(stream) as archive:
         for entry in archive.infolist():
             if entry.compress_type != zipfile.ZIP_STORED:
-                raise _Refused(f"{entry.filename} is compressed, which PyTorch never does.")
+                raise Refused(f"{entry.filename} is compressed, which PyTorch never does.")
         if sum(entry.file_size for entry in archive.infolist()) > stream.seek(0, io.SEEK_END):
-            raise _Refused("its entries are larger than the file: some overlap.")
+            raise Refused("its entries are larger than the file: some overlap.")
         program = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
         if program is None:
-            raise _Refused("a zip archive without data.pkl, so no PyTorch checkpoint.")
+            raise Refused("a zip archive without data.pkl, so no PyTorch checkpoint.")
         root = program.removesuffix("data.pkl")
         if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != b"little":
-            raise _Refused("written on a big-endian machine.")
+            raise Refused("written on a big-endian machine.")
         storages: dict[str, _Storage] = {}
 
         def storage(kind: str, key: str, count: int) -> _Storage:
@@ -142,26 +133,26 @@ def _legacy(stream: BinaryIO, size: int) -> Any:
 
     magic = _interpret(stream, storage)
     if magic != LEGACY_MAGIC or _interpret(stream, storage) != LEGACY_VERSION:
-        raise _Refused("no PyTorch checkpoint: it does not start with PyTorch's number.")
-    system = _of_type(_interpret(stream, storage), dict)
+        raise Refused("no PyTorch checkpoint: it does not start with PyTorch's number.")
+    system = of_type(_interpret(stream, storage), dict)
     if not system.get("little_endian", True):
-        raise _Refused("written on a big-endian machine.")
+        raise Refused("written on a big-endian machine.")
     content = _interpret(stream, storage)
-    for key in _of_type(_interpret(stream, storage), list):
+    for key in of_type(_interpret(stream, storage), list):
         count = int.from_bytes(stream.read(8), "little")
-        if count != storages[_of_type(key, str)].count or storages[key].size > size:
-            raise _Refused(f"truncated: storage {key} has {count} numbers, {storages[key].count} are wanted.")
+        if count != storages[of_type(key, str)].count or storages[key].size > size:
+            raise Refused(f"truncated: storage {key} has {count} numbers, {storages[key].count} are wanted.")
         storages[key].fill(stream.read(storages[key].size))
     return content
 
 
 def _state(content: Any, limit: int) -> dict[str, np.ndarray]:
     if not isinstance(content, dict):
-        raise _Refused(f"holds {type(content).__name__.lstrip('_')}, not a dictionary of tensors.")
+        raise Refused(f"holds {type(content).__name__.lstrip('_')}, not a dictionary of tensors.")
     nested = (content[key] for key in STATE_KEYS if isinstance(content.get(key), dict))
     tensors = {name: value for name, value in next(nested, content).items() if isinstance(value, _Tensor)}
     if not tensors:
-        raise _Refused("holds no tensors under names.")
+        raise Refused("holds no tensors under names.")
     prefix = "module." if all(str(name).startswith("module.") for name in tensors) else ""
     arrays = {}
     copied = 0
@@ -170,133 +161,42 @@ def _state(content: Any, limit: int) -> dict[str, np.ndarray]:
         if not np.may_share_memory(array, tensor.storage.numbers):
             copied += array.nbytes
         if copied > limit:
-            raise _Refused(f"its tensors take more than {limit} bytes; they are copies of the same few numbers.")
+            raise Refused(f"its tensors take more than {limit} bytes; they are copies of the same few numbers.")
     return arrays
 
 
-_MARK = object()
-_PUSH = {  # instructions with their value in the argument
-    "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG", "BINFLOAT", "FLOAT", "BINUNICODE",
-    "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE", "BINSTRING", "SHORT_BINSTRING", "STRING",
-    "SHORT_BINBYTES", "BINBYTES",
-}  # fmt: skip
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-
-
 def _interpret(stream: BinaryIO, storage: Callable[[str, str, int], _Storage]) -> Any:
-    """The value of a pickle that starts where the stream is; the stream is left behind it."""
-    stack: list[Any] = []
-    memo: dict[int, Any] = {}
-
-    def since_mark() -> list[Any]:
-        back = next((i for i, item in enumerate(reversed(stack)) if item is _MARK), None)
-        if back is None:
-            raise _Refused("damaged: an instruction takes back to a mark that is not there.")
-        at = len(stack) - 1 - back
-        items = stack[at + 1 :]
-        del stack[at:]
-        return items
-
-    instruction: tuple[Any, Any, Any]
-    for instruction in pickletools.genops(stream):
-        name, argument = instruction[0].name, instruction[1]
-        if name in ("PROTO", "FRAME"):
-            continue
-        if name == "STOP":
-            return stack.pop()
-        if name in _PUSH:
-            stack.append(argument)
-        elif name in _CONSTANTS:
-            stack.append(_CONSTANTS[name])
-        elif name == "MARK":
-            stack.append(_MARK)
-        elif name in _TUPLES:
-            count = len(stack) - _TUPLES[name]
-            stack[count:] = [tuple(stack[count:])]
-        elif name == "TUPLE":
-            stack.append(tuple(since_mark()))
-        elif name == "EMPTY_LIST":
-            stack.append([])
-        elif name == "EMPTY_DICT":
-            stack.append({})
-        elif name == "LIST":
-            stack.append(since_mark())
-        elif name in ("APPEND", "APPENDS"):
-            items = [stack.pop()] if name == "APPEND" else since_mark()
-            _of_type(stack[-1], list).extend(items)
-        elif name in ("DICT", "SETITEM", "SETITEMS"):
-            if name == "SETITEM":
-                value, key = stack.pop(), stack.pop()
-                items = [key, value]
-            else:
-                items = since_mark()
-            if name == "DICT":
-                stack.append({})
-            _of_type(stack[-1], dict).update(_pairs(zip(items[::2], items[1::2], strict=True)))
-        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1]
-        elif name == "MEMOIZE":
-            memo[len(memo)] = stack[-1]
-        elif name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
-        elif name == "GLOBAL":
-            stack.append(_Global(argument))
-        elif name == "STACK_GLOBAL":
-            attribute, module = stack.pop(), stack.pop()
-            stack.append(_Global(f"{module} {attribute}"))
-        elif name == "BINPERSID":
-            stack.append(_persistent(stack.pop(), storage))
-        elif name == "REDUCE":
-            arguments, function = stack.pop(), stack.pop()
-            stack.append(_reduce(function, arguments))
-        elif name == "BUILD":
-            stack.pop()
-            _of_type(stack[-1], dict)  # of a state dict: its versions
-        else:
-            raise _Refused(f"the pickle instruction {name}, which no state dict needs, is refused.")
-    raise _Refused("the pickle has no end.")
-
-
-def _pairs(items: Iterable[Any]) -> dict[Any, Any]:
-    # A key that holds keys that hold keys could take for ever to hash.
-    return {key if isinstance(key, int | float) else _of_type(key, str): value for key, value in items}
-
-
-def _of_type(value: Any, kind: type) -> Any:
-    if not isinstance(value, kind):
-        raise _Refused(f"an instruction for a {kind.__name__} meets a {type(value).__name__}; refused.")
-    return value
+    return interpret(stream, lambda identity: _persistent(identity, storage), _reduce)
 
 
 def _persistent(identity: Any, storage: Callable[[str, str, int], _Storage]) -> _Storage:
-    what, kind, key, _, count, *view = _of_type(identity, tuple)
-    if _of_type(what, str) != "storage" or not isinstance(kind, _Global) or any(part is not None for part in view):
-        raise _Refused(f"an object {what[:50]!r} kept outside of the pickle is refused.")
+    what, kind, key, _, count, *view = of_type(identity, tuple)
+    if of_type(what, str) != "storage" or not isinstance(kind, Global) or any(part is not None for part in view):
+        raise Refused(f"an object {what[:50]!r} kept outside of the pickle is refused.")
     module, name = kind.name.split(" ", 1)
     if module not in ("torch", "torch.storage") or name not in STORAGES:
-        raise _Refused(f"a storage of {module}.{name} is refused; accepted: {', '.join(STORAGES)}.")
+        raise Refused(f"a storage of {module}.{name} is refused; accepted: {', '.join(STORAGES)}.")
     if type(count) is not int or count < 0:
-        raise _Refused("a storage whose size is no whole number.")
-    return storage(name, _of_type(key, str), count)
+        raise Refused("a storage whose size is no whole number.")
+    return storage(name, of_type(key, str), count)
 
 
 def _reduce(function: Any, arguments: Any) -> Any:
     """What a call in the pickle gives, for the few functions that tensors and state dicts are made of."""
-    name = _of_type(function, _Global).name
+    name = of_type(function, Global).name
     if name == "collections OrderedDict":
-        return _pairs(*arguments) if _of_type(arguments, tuple) else {}
+        return pairs(*arguments) if of_type(arguments, tuple) else {}
     if name in ("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_tensor"):
         storage, offset, shape, strides = arguments[:4]
-        numbers = itertools.chain((offset,), _of_type(shape, tuple), _of_type(strides, tuple))
+        numbers = itertools.chain((offset,), of_type(shape, tuple), of_type(strides, tuple))
         if not isinstance(storage, _Storage) or any(type(number) is not int for number in numbers):
-            raise _Refused("a tensor that is not made of a storage and whole numbers.")
+            raise Refused("a tensor that is not made of a storage and whole numbers.")
         return _Tensor(storage, offset, shape, strides)
     if name == "torch._utils _rebuild_parameter":
         return arguments[0]
     if name == "torch Size":
         return tuple(*arguments)
-    raise _Refused(
+    raise Refused(
         f"asks for {name.replace(' ', '.')}, which is neither a tensor nor a plain container; it was not called. "
         "Save the state dict alone: torch.save(model.state_dict(), path)."
     )
