@@ -6,12 +6,16 @@ import dataclasses
 import difflib
 import fnmatch
 import functools
+import importlib.resources
+import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_vision.errors import KerasVisionError
 from keras_vision.runtime.preprocessing import Preprocessing
+
+CATALOGUE = "catalogue.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +189,7 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
         pretrained: only those with a public file of trained weights.
     """
     names = [e.name for e in _ENTRIES.values() if e.weights or not pretrained]
-    return sorted(n for n in names if fnmatch.fnmatchcase(_key(n), _key(pattern)))
+    return sorted(name for name in names if matches(name, pattern))
 
 
 @functools.cache
@@ -196,6 +200,31 @@ def model_card(name: str) -> ModelCard:
         KerasVisionError: no such model.
     """
     return find(name).construct(weights=None).card
+
+
+@functools.cache
+def catalogue() -> dict[str, dict[str, Any]]:
+    """Main figures of every model by name, from a file, so that listing builds no network and imports no Keras.
+
+    `catalogue_entry` says what there is of each; tests compare the file with the built models.
+    """
+    return json.loads(importlib.resources.files("keras_vision").joinpath(CATALOGUE).read_text(encoding="utf-8"))
+
+
+def catalogue_entry(card: ModelCard) -> dict[str, Any]:
+    """What `catalogue` holds of a model."""
+    return {
+        "arxiv": card.paper.arxiv,
+        "input": list(card.input_shape),
+        "parameters": card.parameters,
+        "multiply_adds": card.multiply_adds,
+        "weights": [file.name for file in card.weights],
+    }
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a model's name matches a shell pattern; case, "_" and "-" do not matter."""
+    return fnmatch.fnmatchcase(_key(name), _key(pattern))
 
 
 def _key(name: str) -> str:

@@ -13,7 +13,7 @@ import keras_vision as kv
 from keras_vision.applications import InceptionV3_79, SqueezeNet, SqueezeNetV1_1
 from keras_vision.errors import KerasVisionError
 from keras_vision.model import Tap
-from keras_vision.registry import ModelCard, find, register
+from keras_vision.registry import ModelCard, catalogue, catalogue_entry, find, register
 
 NAMES = [
     ("SqueezeNetV1_1", ["SqueezeNetV1_1", "squeezenet_v1_1", "SQUEEZENET-V1-1", "squeeze_net_v1_1"]),
@@ -89,6 +89,15 @@ def test_card_has_the_declared_types_and_survives_json(name):
     assert card.loaded is None
     assert all((card.paper.title, card.paper.arxiv, card.table, card.licence, card.multiply_adds))
     assert all(file.hash.partition(":")[0] in ("sha256", "md5") and file.licence for file in card.weights)
+
+
+@pytest.mark.parametrize("name", kv.list_models())
+def test_catalogue_holds_what_the_built_model_says(name):
+    assert catalogue()[name] == catalogue_entry(kv.model_card(name)), "run: python tests/golden/make_names.py"
+
+
+def test_catalogue_holds_every_model_and_no_other():
+    assert list(catalogue()) == kv.list_models(), "run: python tests/golden/make_names.py"
 
 
 def test_card_describes_this_instance():

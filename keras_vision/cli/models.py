@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from keras_vision.cli.convert import convert
+
+COLUMNS = ("model", "arXiv", "input", "parameters", "multiply-adds", "weights")
 
 models = typer.Typer(help="List models, show the card of one, convert weights.", no_args_is_help=True)
 models.command()(convert)
@@ -19,20 +21,33 @@ models.command()(convert)
 def list_(
     pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'squeeze*'.")] = "*",
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Only those with public weights.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of README.")] = False,
 ) -> None:
     """Names, sizes and public weights of the models."""
-    from keras_vision.applications import list_models, model_card
+    from keras_vision.registry import catalogue, matches
 
-    table = Table(
-        "model", "input", "parameters", "multiply-adds", "weights", box=None, header_style="bold", padding=(0, 2, 0, 0)
-    )
+    found = {
+        name: entry
+        for name, entry in catalogue().items()
+        if matches(name, pattern) and (entry["weights"] or not pretrained)
+    }
+    rows = [(name, entry["arxiv"], *_figures(entry)) for name, entry in found.items()]
+    if markdown:
+        typer.echo(f"| {' | '.join(COLUMNS)} |\n| --- | --- | --- | ---: | ---: | --- |")
+        for name, arxiv, *figures in rows:
+            typer.echo(f"| `{name}` | [{arxiv}](https://arxiv.org/abs/{arxiv}) | {' | '.join(figures)} |")
+        return
+    table = Table(*COLUMNS, box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.columns[0].no_wrap = True
-    for name in list_models(pattern, pretrained):
-        card = model_card(name)
-        size = "x".join(map(str, card.input_shape))
-        operations = f"{(card.multiply_adds or 0) / 1e9:.2f} G"
-        table.add_row(name, size, f"{card.parameters:,}", operations, ", ".join(w.name for w in card.weights) or "–")
+    for row in rows:
+        table.add_row(*row)
     Console().print(table)
+
+
+def _figures(entry: dict[str, Any]) -> tuple[str, str, str, str]:
+    operations = f"{(entry['multiply_adds'] or 0) / 1e9:.2f} G"
+    size = "x".join(map(str, entry["input"]))
+    return size, f"{entry['parameters']:,}", operations, ", ".join(entry["weights"]) or "–"
 
 
 @models.command()

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,6 +131,8 @@ def test_a_damaged_keras_file_is_one_clear_error(model, tmp_path):
 
 
 def test_models_and_doctor_answer():
+    table = run("models", "list", "--markdown").stdout
+    assert table in (Path(__file__).parents[2] / "README.md").read_text(), "README's table: models list --markdown"
     done = run("models", "list", "squeezenet*")
     assert "1,235,496" in done.stdout
     assert "Inception" not in done.stdout

@@ -1,11 +1,16 @@
-"""Writes names/<Model>.txt: one line "layer/variable shape" per weight of each model at its default size.
+"""Writes names/<Model>.txt, the weights of each model at its default size, and the package's catalogue of models.
 
-Run by hand after a deliberate change of names, and read the difference: `python tests/golden/make_names.py`.
+One line "layer/variable shape" per weight. Run by hand after a deliberate change, for all models or those named, and read
+the difference: `python tests/golden/make_names.py [NAME...]`.
 """
 
+import importlib.resources
+import json
+import sys
 from pathlib import Path
 
 import keras_vision as kv
+from keras_vision.registry import CATALOGUE, catalogue_entry
 
 FOLDER = Path(__file__).with_name("names")
 
@@ -17,12 +22,20 @@ def lines(name: str) -> list[str]:
 
 
 def main() -> None:
-    """Replaces every file."""
-    for old in FOLDER.glob("*.txt"):
-        old.unlink()
-    for name in kv.list_models():
+    """Replaces the files of the models named on the command line, by default of all, and removes what is left over."""
+    names = kv.list_models()
+    file = importlib.resources.files("keras_vision").joinpath(CATALOGUE)
+    old = json.loads(file.read_text()) if file.is_file() else {}
+    new = {name: catalogue_entry(kv.model_card(name)) for name in sys.argv[1:] or names}
+    for name in new:
         (FOLDER / f"{name}.txt").write_text("\n".join(lines(name)) + "\n")
         print(f"names/{name}.txt")
+    for path in FOLDER.glob("*.txt"):
+        if path.stem not in names:
+            path.unlink()
+    entries = {name: (old | new)[name] for name in names}
+    rows = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in entries.items()]
+    Path(str(file)).write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 
 if __name__ == "__main__":
