@@ -1,7 +1,7 @@
 """Writes names/<Model>.txt, the weights of each model at its default size, and the package's catalogue of models.
 
-One line "layer/variable shape" per weight. Run by hand after a deliberate change, for all models or those named, and read
-the difference: `python tests/golden/make_names.py [NAME...]`.
+One line "layer/variable shape" per weight. Run by hand after a deliberate change, for all models or those named, and
+read the difference: `python tests/golden/make_names.py [NAME...]`.
 """
 
 import importlib.resources
