@@ -1,6 +1,6 @@
 """Classifiers, one paper per file, with the signature of Keras Applications. Importing this registers all of them."""
 
-from keras_vision.applications import inception_v3, squeezenet, vgg
+from keras_vision.applications import inception_v3, squeezenet, vgg, xception
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
 from keras_vision.applications.squeezenet import (
     SqueezeNet,
@@ -20,6 +20,7 @@ from keras_vision.applications.vgg import (
     VGG19,
     VGG19BN,
 )
+from keras_vision.applications.xception import Xception
 from keras_vision.fully_convolutional import fully_convolutional
 from keras_vision.model import taps
 from keras_vision.registry import create_model, list_models, model_card
@@ -42,6 +43,7 @@ __all__ = [
     "SqueezeNetComplexBypass",
     "SqueezeNetSimpleBypass",
     "SqueezeNetV1_1",
+    "Xception",
     "create_model",
     "fully_convolutional",
     "inception_v3",
@@ -50,4 +52,5 @@ __all__ = [
     "squeezenet",
     "taps",
     "vgg",
+    "xception",
 ]

@@ -1,8 +1,12 @@
-"""Addresses and preprocessing that the weight files of Keras Applications and torchvision have in common."""
+"""Addresses, preprocessing and names that the weight files of Keras Applications and torchvision have in common."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from keras_vision.registry import WeightsFile
 from keras_vision.runtime.preprocessing import Preprocessing
@@ -47,3 +51,22 @@ def torchvision_file(name: str, file: str, preprocessing: Preprocessing = TORCH,
         licence="BSD-3-Clause (torchvision); ImageNet terms",
         settings=settings,
     )
+
+
+def name_numbered_layers(arrays: Mapping[str, np.ndarray], names: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+    """Arrays by this package's names where Keras has numbered layers of a kind: conv2d, conv2d_1, ...
+
+    Args:
+        arrays: by "layer/variable". Layers that are not numbered keep their names.
+        names: this package's layers of each kind, such as "conv2d", in the order of creation. The numbers may begin
+            anywhere and leave gaps.
+    """
+    renamed: dict[str, str] = {}
+    for kind, ours in names.items():
+        numbered = {key.partition("/")[0] for key in arrays if re.fullmatch(rf"{kind}(_\d+)?/.+", key)}
+        in_order = sorted(numbered, key=lambda layer: int(layer.removeprefix(kind).lstrip("_") or 0))
+        renamed.update(zip(in_order, ours, strict=False))
+    return {
+        "/".join([renamed.get(layer, layer), variable]): array
+        for (layer, _, variable), array in ((key.partition("/"), array) for key, array in arrays.items())
+    }

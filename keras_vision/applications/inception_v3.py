@@ -5,7 +5,6 @@ stem has a 1x1 and five 3x3 convolutions, and the modules have widths of their o
 scale, as in torchvision's files; Keras' files have none.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from keras import layers
 
 from keras_vision.applications._family import Family, layer_output
-from keras_vision.applications._public_files import keras_file
+from keras_vision.applications._public_files import keras_file, name_numbered_layers
 from keras_vision.errors import KerasVisionError
 from keras_vision.registry import Paper
 from keras_vision.runtime.preprocessing import Preprocessing
@@ -177,15 +176,8 @@ def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[
     """Names of Keras Applications' files (conv2d_17, counted in the order of creation) to this table's."""
     stem = [f"conv{number}" for number in range(1, 6)]
     ours = stem + [own for name, branches in MODULES.items() for own, _ in conv_names(name, branches)]
-    renamed: dict[str, str] = {}
-    for prefix, suffix in (("conv2d", "conv"), ("batch_normalization", "bn")):
-        numbered = {key.partition("/")[0] for key in arrays if re.fullmatch(rf"{prefix}(_\d+)?/.+", key)}
-        in_order = sorted(numbered, key=lambda layer: int(layer.removeprefix(prefix).lstrip("_") or 0))
-        renamed.update(zip(in_order, (f"{own}_{suffix}" for own in ours), strict=False))
-    return {
-        "/".join([renamed.get(layer, layer), variable]): array
-        for (layer, _, variable), array in ((key.partition("/"), array) for key, array in arrays.items())
-    }
+    kinds = {"conv2d": [f"{own}_conv" for own in ours], "batch_normalization": [f"{own}_bn" for own in ours]}
+    return name_numbered_layers(arrays, kinds)
 
 
 TF = Preprocessing(size=(299, 299), resize_shorter=342, mean=(127.5,) * 3, std=(127.5,) * 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import numpy as np
 from keras_vision.errors import WeightsError
 from keras_vision.weights.limits import check_archive, check_contents
 
+_KERAS_1 = {"W": "kernel", "b": "bias", "running_mean": "moving_mean", "running_std": "moving_variance"}
 _RECORD = "model.weights.h5"  # the member of a `.keras` archive that holds the weights
 
 
@@ -62,7 +64,13 @@ def _legacy(file: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:
     for layer in map(_text, file.attrs["layer_names"]):
         for name in map(_text, file[layer].attrs["weight_names"]):
             variable = name.rsplit("/", 1)[-1].removesuffix(":0")
-            yield f"{layer}/{variable}", np.asarray(file[layer][name])
+            yield f"{layer}/{_of_today(layer, variable)}", np.asarray(file[layer][name])
+
+
+def _of_today(layer: str, variable: str) -> str:
+    """A variable's name since Keras 2; Keras 1, which wrote some public files, has "conv1_W_1" in a layer "conv1"."""
+    own = re.sub(r"_\d+$", "", variable.removeprefix(f"{layer}_"))
+    return _KERAS_1.get(own, own) if variable.startswith(f"{layer}_") else variable
 
 
 def _numbered(file: h5py.Group) -> Iterator[tuple[str, np.ndarray]]:

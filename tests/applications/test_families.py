@@ -33,6 +33,7 @@ COUNTS = {  # published: all and trainable parameters, with 1000 classes and wit
     "VGG13BN": (133_059_624, 133_053_736, 9_416_768, 9_410_880),
     "VGG16BN": (138_374_440, 138_365_992, 14_731_584, 14_723_136),
     "VGG19BN": (143_689_256, 143_678_248, 20_046_400, 20_035_392),
+    "Xception": (22_910_480, 22_855_952, 20_861_480, 20_806_952),
 }
 SR_COUNTS = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
 PCT_COUNTS = {0.01: 1_473_128, 0.25: 2_421_352, 0.5: 3_404_392, 0.75: 4_387_432, 0.99: 5_325_416}  # at sr=0.5
@@ -42,10 +43,10 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
     *[("SqueezeNet", dict(sr=0.5, pct_3x3=pct), count) for pct, count in PCT_COUNTS.items()],
 ]
-INPUTS = {"InceptionV3": 299, "InceptionV3_151": 151, "InceptionV3_79": 79}
+INPUTS = {"InceptionV3": 299, "InceptionV3_151": 151, "InceptionV3_79": 79, "Xception": 299}
 INPUTS |= {name: 224 if name.startswith("VGG") else 227 for name in MODELS if name not in INPUTS}
-FEATURES = {"InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512}
-SMALLEST = ("InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass", "VGG11", "VGG11LRN", "VGG11BN")
+FEATURES = {"InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512, "Xception": 2048}
+SMALLEST = ("InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass", "VGG11", "VGG11LRN", "VGG11BN", "Xception")
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
 

@@ -75,6 +75,25 @@ def reading(path):
 # -------------------------------------------------------------------------------------------- bit-exactness
 
 
+def test_variables_of_keras_1_get_the_names_of_today(tmp_path):
+    """The public files of VGG and Xception: "block1_conv1/block1_conv1_W_1:0"."""
+    names = {
+        "conv1": {"conv1_W_1:0": "kernel", "conv1_b_1:0": "bias"},
+        "sep_2": {"sep_2_depthwise_kernel:0": "depthwise_kernel", "sep_2_pointwise_kernel:0": "pointwise_kernel"},
+        "bn1": {"bn1_gamma:0": "gamma", "bn1_running_mean:0": "moving_mean", "bn1_running_std_1:0": "moving_variance"},
+    }
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["layer_names"] = np.array(list(names), "S")
+        for layer, variables in names.items():
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = np.array(list(variables), "S")
+            for position, variable in enumerate(variables):
+                group[variable] = np.full(3, position, "float32")
+    arrays = read(tmp_path / "old.h5", {})
+    assert list(arrays) == [f"{layer}/{today}" for layer, variables in names.items() for today in variables.values()]
+    np.testing.assert_array_equal(arrays["bn1/moving_variance"], np.full(3, 2))
+
+
 @pytest.mark.parametrize("kind", [".h5", ".weights.h5", ".keras"])
 def test_keras_files_are_read_bit_by_bit(kind, tmp_path, randomize):
     model = randomize(small_model())

@@ -1,0 +1,161 @@
+"""Xception (Chollet, 2016), Figure 5, in the layout of Keras Applications' weights.
+
+Deviations: the dropout of 0.5 before the classifier (section 4.3) is `dropout=0.5`; the row has none, as in Keras. The
+public file was written by Keras 1, which numbered every layer.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from keras import layers
+
+from keras_vision.applications._family import Family
+from keras_vision.applications._public_files import keras_file, name_numbered_layers
+from keras_vision.errors import KerasVisionError
+from keras_vision.registry import Paper
+from keras_vision.runtime.preprocessing import Preprocessing
+from keras_vision.weights import from_channels_first
+
+# ------------------------------------------------------------------------------------------------- table
+
+TABLE: Mapping[str, Mapping[str, Any]] = {
+    "Xception": dict(middle=8, dropout=0.0),  # blocks of the middle flow; rate before the classifier
+}
+
+ENTRY = ((128, 128), (256, 256), (728, 728))  # widths of the separable convolutions, block by block
+MIDDLE = (728, 728, 728)
+EXIT = (728, 1024)
+LAST = (1536, 2048)
+
+
+def blocks(middle: int) -> Iterator[tuple[str, tuple[int, ...], bool]]:
+    """Name, widths, and whether it halves the map, of each residual block."""
+    rows = [(widths, True) for widths in ENTRY] + [(MIDDLE, False)] * middle + [(EXIT, True)]
+    for number, (widths, halves) in enumerate(rows, 2):
+        yield f"block{number}", widths, halves
+
+
+# ------------------------------------------------------------------------------------------------ blocks
+
+
+def conv(x: Any, filters: int, stride: int, name: str) -> Any:
+    """3x3 convolution without padding, batch norm, ReLU; the last takes the name."""
+    x = layers.Conv2D(filters, 3, stride, use_bias=False, name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(name=f"{name}_bn")(x)
+    return layers.Activation("relu", name=name)(x)
+
+
+def sepconv(x: Any, filters: int, name: str) -> Any:
+    """Depthwise 3x3 and pointwise convolution with nothing between them (section 4.7), batch norm."""
+    x = layers.SeparableConv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    return layers.BatchNormalization(name=f"{name}_bn")(x)
+
+
+def block(x: Any, widths: tuple[int, ...], halves: bool, name: str) -> Any:
+    """Residual block: `(n, h, w, c) -> (n, h, w, widths[-1])`, or half of h and w, rounded up, with max pooling."""
+    shortcut = x
+    if halves:
+        shortcut = layers.Conv2D(widths[-1], 1, 2, use_bias=False, name=f"{name}_shortcut_conv")(x)
+        shortcut = layers.BatchNormalization(name=f"{name}_shortcut_bn")(shortcut)
+    for number, filters in enumerate(widths, 1):
+        if (name, number) != ("block2", 1):  # block1_conv2 has ended in a ReLU
+            x = layers.Activation("relu", name=f"{name}_sepconv{number}_relu")(x)
+        x = sepconv(x, filters, name=f"{name}_sepconv{number}")
+    if halves:
+        x = layers.MaxPooling2D(3, 2, padding="same", name=f"{name}_pool")(x)
+    return layers.Add(name=name)([x, shortcut])
+
+
+# ----------------------------------------------------------------------------------------- trunk and head
+
+
+def trunk(x: Any, *, middle: int, **settings: Any) -> Any:
+    """block1_conv1 to block14_sepconv2: `(n, 299, 299, 3) -> (n, 10, 10, 2048)`."""
+    if not isinstance(middle, int) or middle < 0:
+        raise KerasVisionError(f"middle={middle!r}; give the number of blocks in the middle flow, 0 or more.")
+    x = conv(x, 32, 2, name="block1_conv1")
+    x = conv(x, 64, 1, name="block1_conv2")
+    for name, widths, halves in blocks(middle):
+        x = block(x, widths, halves, name)
+    for number, filters in enumerate(LAST, 1):
+        name = f"block{middle + 6}_sepconv{number}"
+        x = layers.Activation("relu", name=name)(sepconv(x, filters, name))
+    return x
+
+
+def head(x: Any, classes: int, activation: str | None, *, dropout: float, **settings: Any) -> Any:
+    """Global average and classifier: `(n, 10, 10, 2048) -> (n, classes)`."""
+    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    if dropout:
+        x = layers.Dropout(dropout, name="drop")(x)
+    return layers.Dense(classes, activation=activation, dtype="float32", name="predictions")(x)
+
+
+# ------------------------------------------------------------------------------------------------ weights
+
+
+def creation_order(middle: int) -> Iterator[tuple[str, str]]:
+    """Kind and name of everything with a batch norm, in the order in which Keras Applications makes it."""
+    yield from (("conv", "block1_conv1"), ("conv", "block1_conv2"))
+    for name, widths, halves in blocks(middle):
+        if halves:
+            yield "shortcut", f"{name}_shortcut"
+        yield from (("sepconv", f"{name}_sepconv{number}") for number in range(1, len(widths) + 1))
+    yield from (("sepconv", f"block{middle + 6}_sepconv{number}") for number in range(1, len(LAST) + 1))
+
+
+def numbered_layers(order: list[tuple[str, str]], every: bool) -> dict[str, list[str]]:
+    """Layers that Keras has numbered, in their order: the shortcuts, or `every` layer in the public file."""
+    norms = [f"{name}_bn" for kind, name in order if every or kind == "shortcut"]
+    convs = [f"{name}_conv" for kind, name in order if kind == "shortcut" or (every and kind == "conv")]
+    separable = [f"{name}_conv" for kind, name in order if kind == "sepconv"]
+    if every:  # by the classes' names in Keras 1, which wrote the file
+        kinds = {"convolution2d": convs, "batchnormalization": norms, "separableconvolution2d": separable}
+        return kinds | {"dense": ["predictions"]}
+    return {"conv2d": convs, "batch_normalization": norms}
+
+
+def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Names of Keras Applications' models and files to these."""
+    order = list(creation_order(settings["middle"]))
+    every = any(key.startswith("separableconvolution2d_") for key in arrays)
+    arrays = from_channels_first(arrays, {name: f"{name}_conv" for _, name in order})
+    return name_numbered_layers(arrays, numbered_layers(order, every))
+
+
+TF = Preprocessing(size=(299, 299), resize_shorter=342, mean=(127.5,) * 3, std=(127.5,) * 3)
+
+WEIGHTS = {
+    "Xception": (
+        keras_file("xception", "0a58e3b7378bc2990ea3b43d5981f1f6", TF),
+        keras_file("xception", "b0042744bf5b25fce3cb969f33bebb97", TF, part="_notop"),
+    ),
+}
+
+FAMILY = Family(
+    name="xception",
+    paper=Paper(
+        title="Xception: Deep Learning with Depthwise Separable Convolutions",
+        authors="Chollet",
+        year=2016,
+        arxiv="1610.02357",
+    ),
+    table_in_paper="Figure 5",
+    table=TABLE,
+    trunk=trunk,
+    head=head,
+    head_layers=("predictions",),
+    classifiers=("predictions",),
+    preprocessing=TF,
+    weights=WEIGHTS,
+    convert=convert,
+    deviations=(
+        "no dropout before the classifier, as in Keras Applications; dropout=0.5 adds the paper's",
+        "the strided layers of block1 to block13 pad as Keras' 'same', so output_stride cannot undo them",
+    ),
+)
+
+Xception = FAMILY.constructor("Xception")
+preprocess_input = FAMILY.preprocess_input
+decode_predictions = FAMILY.decode_predictions
