@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from keras_vision.errors import KerasVisionError
-from keras_vision.layers import AtrousPooling2D, OverhangPadding2D
+from keras_vision.layers import AdaptiveAveragePool2D, AtrousPooling2D, OverhangPadding2D
 
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 _POOLINGS = (layers.MaxPooling2D, layers.AveragePooling2D)
@@ -112,7 +112,7 @@ def feature_maps(model: keras.Model) -> Iterator[tuple[Any, tuple[Axis, Axis]]]:
         inputs = [t for t in keras.tree.flatten(layer.input) if id(t) in axes]
         if isinstance(layer, layers.InputLayer):
             axes[id(output)] = (Axis(), Axis())
-        elif inputs:
+        elif inputs and not isinstance(layer, AdaptiveAveragePool2D):  # whose cells have no one distance
             geometry = []
             for i, window in enumerate(windows(layer)):
                 merged = _merge([axes[id(t)][i] for t in inputs], layer.name)

@@ -1,6 +1,8 @@
 """Classifiers, one paper per file, with the signature of Keras Applications. Importing this registers all of them."""
 
-from keras_vision.applications import inception_v3, squeezenet, vgg, xception
+from keras_vision.applications import alexnet, googlenet, inception_v3, squeezenet, vgg, xception
+from keras_vision.applications.alexnet import AlexNet, CaffeNet
+from keras_vision.applications.googlenet import GoogLeNet, GoogLeNetBN
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
 from keras_vision.applications.squeezenet import (
     SqueezeNet,
@@ -36,6 +38,10 @@ __all__ = [
     "VGG16C",
     "VGG19",
     "VGG19BN",
+    "AlexNet",
+    "CaffeNet",
+    "GoogLeNet",
+    "GoogLeNetBN",
     "InceptionV3",
     "InceptionV3_79",
     "InceptionV3_151",
@@ -44,8 +50,10 @@ __all__ = [
     "SqueezeNetSimpleBypass",
     "SqueezeNetV1_1",
     "Xception",
+    "alexnet",
     "create_model",
     "fully_convolutional",
+    "googlenet",
     "inception_v3",
     "list_models",
     "model_card",

@@ -1,4 +1,4 @@
-"""Addresses, preprocessing and names that the weight files of Keras Applications and torchvision have in common."""
+"""Addresses, preprocessing and names that the weight files of Keras Applications, torchvision and Caffe share."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from keras_vision.registry import WeightsFile
 from keras_vision.runtime.preprocessing import Preprocessing
 
 CAFFE = Preprocessing((224, 224), resize_shorter=256, color="BGR", mean=(103.939, 116.779, 123.68))
+BVLC = Preprocessing((224, 224), resize_shorter=256, color="BGR", mean=(104.0, 117.0, 123.0))
+TF = Preprocessing((224, 224), resize_shorter=256, mean=(127.5,) * 3, std=(127.5,) * 3)
 TORCH = Preprocessing((224, 224), resize_shorter=256, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 
 
@@ -70,3 +72,17 @@ def name_numbered_layers(arrays: Mapping[str, np.ndarray], names: Mapping[str, S
         "/".join([renamed.get(layer, layer), variable]): array
         for (layer, _, variable), array in ((key.partition("/"), array) for key, array in arrays.items())
     }
+
+
+def caffe_file(file: str, sha1: str, preprocessing: Preprocessing) -> WeightsFile:
+    """A reference model of Caffe's own authors."""
+    return WeightsFile(
+        name="imagenet",
+        file=file,
+        url=f"http://dl.caffe.berkeleyvision.org/{file}",
+        hash=f"sha1:{sha1}",
+        classes=1000,
+        preprocessing=preprocessing,
+        source="ImageNet, Berkeley Vision and Learning Center",
+        licence="unrestricted use (BVLC); ImageNet terms",
+    )

@@ -76,6 +76,10 @@ class Request:
             raise KerasVisionError(f"pooling={self.pooling!r}; accepted: None, 'avg', 'max'.")
         if self.include_top and self.pooling is not None:
             raise KerasVisionError("pooling is for include_top=False; the classifier has its own.")
+        if not self.include_top and self.given.get("auxiliary") is not None:
+            raise KerasVisionError(
+                f"auxiliary={self.given['auxiliary']!r} is a side classifier: needs include_top=True."
+            )
         if self.activation not in _OUTPUTS:
             raise KerasVisionError(
                 f"classifier_activation={self.activation!r}; accepted: 'softmax', 'sigmoid', None (logits)."

@@ -5,6 +5,7 @@ show (13 x 13); the row follows the release, `conv10_padding=0` the table. Table
 input, but its 111 x 111 map needs 227. Pooling rounds up, as in Caffe. A ReLU follows conv10, as released.
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,27 +15,20 @@ import numpy as np
 from keras import layers
 
 from keras_vision.applications._family import Family
-from keras_vision.applications._public_files import torchvision_file
+from keras_vision.applications._public_files import BVLC, torchvision_file
 from keras_vision.errors import KerasVisionError
-from keras_vision.layers import ceil_max_pool
+from keras_vision.layers import ceil_max_pool, conv_relu
 from keras_vision.registry import Paper, WeightsFile
-from keras_vision.runtime.preprocessing import Preprocessing
 from keras_vision.weights import from_channels_first, read_deep_compression
 
 # ------------------------------------------------------------------------------------------------ blocks
 
 
-def conv(x: Any, filters: int, kernel: int, **settings: Any) -> Any:
-    """Convolution and ReLU, initialised as in the released solver: Caffe's Xavier, uniform with variance 1 / fan-in."""
-    xavier = keras.initializers.VarianceScaling(1.0, "fan_in", "uniform")
-    return layers.Conv2D(filters, kernel, activation="relu", kernel_initializer=xavier, **settings)(x)
-
-
 def fire(x: Any, squeeze: int, expand1x1: int, expand3x3: int, name: str) -> Any:
     """Fire module (Figure 1): `(n, h, w, c) -> (n, h, w, expand1x1 + expand3x3)`."""
-    x = conv(x, squeeze, 1, name=f"{name}_squeeze1x1")
-    left = conv(x, expand1x1, 1, name=f"{name}_expand1x1")
-    right = conv(x, expand3x3, 3, padding="same", name=f"{name}_expand3x3")
+    x = conv_relu(x, squeeze, 1, name=f"{name}_squeeze1x1")
+    left = conv_relu(x, expand1x1, 1, name=f"{name}_expand1x1")
+    right = conv_relu(x, expand3x3, 3, name=f"{name}_expand3x3")
     return layers.Concatenate(name=name)([left, right])
 
 
@@ -98,7 +92,7 @@ def trunk(
         return layers.MaxPooling2D(3, 2, name=f"pool{after}")(x)
 
     filters, kernel = conv1
-    x = conv(x, filters, kernel, strides=2, name="conv1")
+    x = conv_relu(x, filters, kernel, strides=2, name="conv1", padding="valid")
     x = pool(x, after=1)
     for number, widths in zip(FIRES, fire_widths(**{key: settings[key] for key in METAPARAMETERS}), strict=True):
         shortcut = x
@@ -155,7 +149,7 @@ def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[
     return from_channels_first(arrays, names | caffe)
 
 
-CAFFE = Preprocessing(size=(227, 227), resize_shorter=256, color="BGR", mean=(104.0, 117.0, 123.0))
+CAFFE = dataclasses.replace(BVLC, size=(227, 227))
 
 AUTHORS = WeightsFile(
     name="imagenet",

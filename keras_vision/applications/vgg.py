@@ -12,7 +12,7 @@ from keras import layers
 
 from keras_vision.applications._family import Family
 from keras_vision.applications._public_files import CAFFE, keras_file, torchvision_file
-from keras_vision.layers import LocalResponseNormalization
+from keras_vision.layers import LocalResponseNormalization, conv_bn_relu, fc6_to_fc8
 from keras_vision.registry import Paper, WeightsFile
 from keras_vision.weights import from_channels_first
 
@@ -42,9 +42,7 @@ def conv(x: Any, filters: int, kernel: int, *, batch_norm: bool, name: str) -> A
     """Convolution, ReLU; with batch norm between them, the last of the three takes the name."""
     if not batch_norm:
         return layers.Conv2D(filters, kernel, padding="same", activation="relu", name=name)(x)
-    x = layers.Conv2D(filters, kernel, padding="same", name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name=f"{name}_bn")(x)
-    return layers.Activation("relu", name=name)(x)
+    return conv_bn_relu(x, filters, kernel, name=name, epsilon=1e-5, use_bias=True)
 
 
 # ----------------------------------------------------------------------------------------- trunk and head
@@ -64,11 +62,7 @@ def trunk(x: Any, *, convs: tuple[int, ...], last_kernel: int, lrn: bool, batch_
 
 def head(x: Any, classes: int, activation: str | None, **settings: Any) -> Any:
     """fc6 to fc8: `(n, 7, 7, 512) -> (n, classes)`."""
-    x = layers.Flatten(name="flatten")(x)
-    for name in ("fc6", "fc7"):
-        x = layers.Dense(4096, activation="relu", name=name)(x)
-        x = layers.Dropout(0.5, name=name.replace("fc", "drop"))(x)
-    return layers.Dense(classes, activation=activation, dtype="float32", name="fc8")(x)
+    return fc6_to_fc8(x, classes, activation)
 
 
 # ------------------------------------------------------------------------------------------------ weights

@@ -11,10 +11,9 @@ import numpy as np
 from keras import layers
 
 from keras_vision.applications._family import Family
-from keras_vision.applications._public_files import keras_file, name_numbered_layers
+from keras_vision.applications._public_files import TF, keras_file, name_numbered_layers
 from keras_vision.errors import KerasVisionError
 from keras_vision.registry import Paper
-from keras_vision.runtime.preprocessing import Preprocessing
 from keras_vision.weights import from_channels_first
 
 # ------------------------------------------------------------------------------------------------- table
@@ -124,12 +123,12 @@ def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[
     return name_numbered_layers(arrays, numbered_layers(order, every))
 
 
-TF = Preprocessing(size=(299, 299), resize_shorter=342, mean=(127.5,) * 3, std=(127.5,) * 3)
+TF_299 = TF.for_input(299, 299, 3)
 
 WEIGHTS = {
     "Xception": (
-        keras_file("xception", "0a58e3b7378bc2990ea3b43d5981f1f6", TF),
-        keras_file("xception", "b0042744bf5b25fce3cb969f33bebb97", TF, part="_notop"),
+        keras_file("xception", "0a58e3b7378bc2990ea3b43d5981f1f6", TF_299),
+        keras_file("xception", "b0042744bf5b25fce3cb969f33bebb97", TF_299, part="_notop"),
     ),
 }
 
@@ -147,7 +146,7 @@ FAMILY = Family(
     head=head,
     head_layers=("predictions",),
     classifiers=("predictions",),
-    preprocessing=TF,
+    preprocessing=TF_299,
     weights=WEIGHTS,
     convert=convert,
     deviations=(

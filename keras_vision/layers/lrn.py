@@ -57,3 +57,21 @@ class LocalResponseNormalization(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("size", "alpha", "beta", "k", "scaling")}
         return {**super().get_config(), **own}
+
+
+_KINDS: dict[str, dict[str, Any]] = {"paper": dict(k=2.0, scaling="paper"), "caffe": dict(k=1.0, scaling="caffe")}
+
+
+def local_response_norm(x: Any, kind: str | None, name: str) -> Any:
+    """Normalisation with the values of the paper, or of the networks trained in Caffe: `(..., c) -> (..., c)`.
+
+    Args:
+        x: output of a ReLU, or of a pooling after it.
+        kind: "paper" (k = 2), "caffe" (k = 1 and a fifth of alpha), or None, which leaves `x` as it is.
+        name: of the layer.
+    """
+    if kind is None:
+        return x
+    if kind not in _KINDS:
+        raise KerasVisionError(f"lrn={kind!r}; accepted: None, 'paper', 'caffe'.")
+    return LocalResponseNormalization(**_KINDS[kind], name=name)(x)

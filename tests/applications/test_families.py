@@ -16,6 +16,10 @@ from keras_vision.model import VisionModel
 MODELS = kv.list_models()
 
 COUNTS = {  # published: all and trainable parameters, with 1000 classes and without the classifier
+    "AlexNet": (62_378_344, 62_378_344, 3_747_200, 3_747_200),
+    "CaffeNet": (60_965_224, 60_965_224, 2_334_080, 2_334_080),
+    "GoogLeNet": (6_998_552, 6_998_552, 5_973_552, 5_973_552),
+    "GoogLeNetBN": (6_639_464, 6_624_904, 5_614_464, 5_599_904),
     "InceptionV3": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_151": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_79": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
@@ -38,15 +42,29 @@ COUNTS = {  # published: all and trainable parameters, with 1000 classes and wit
 SR_COUNTS = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
 PCT_COUNTS = {0.01: 1_473_128, 0.25: 2_421_352, 0.5: 3_404_392, 0.75: 4_387_432, 0.99: 5_325_416}  # at sr=0.5
 SETTINGS = [  # trainable parameters of settings other than a row's
+    ("AlexNet", dict(groups=2), 60_965_224),
+    ("GoogLeNet", dict(auxiliary="strided"), 13_378_280),
+    ("GoogLeNetBN", dict(auxiliary="adaptive"), 13_004_888),
     ("InceptionV3", dict(gamma=True), 23_834_568),
     ("InceptionV3", dict(gamma=True, auxiliary="batch_norm"), 23_834_568 + 3_326_696),
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
     *[("SqueezeNet", dict(sr=0.5, pct_3x3=pct), count) for pct, count in PCT_COUNTS.items()],
 ]
-INPUTS = {"InceptionV3": 299, "InceptionV3_151": 151, "InceptionV3_79": 79, "Xception": 299}
-INPUTS |= {name: 224 if name.startswith("VGG") else 227 for name in MODELS if name not in INPUTS}
-FEATURES = {"InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512, "Xception": 2048}
-SMALLEST = ("InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass", "VGG11", "VGG11LRN", "VGG11BN", "Xception")
+INPUTS = {
+    "AlexNet": 227,
+    "CaffeNet": 227,
+    "InceptionV3": 299,
+    "InceptionV3_151": 151,
+    "InceptionV3_79": 79,
+    "Xception": 299,
+}
+INPUTS |= {name: 227 if name.startswith("SqueezeNet") else 224 for name in MODELS if name not in INPUTS}
+FEATURES = {"AlexNet": 256, "CaffeNet": 256, "GoogLeNet": 1024, "InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512}
+FEATURES |= {"Xception": 2048}
+SMALLEST = (
+    *("CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
+    *("VGG11", "VGG11LRN", "VGG11BN", "Xception"),
+)
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
 
@@ -130,12 +148,24 @@ def test_one_training_step_changes_every_weight(name, randomize):
     assert_one_step_trains_everything(randomize(model), np.array([3, 7]))
 
 
-@pytest.mark.parametrize("kind", ["batch_norm", "dropout"])
-def test_one_training_step_trains_the_auxiliary_head(kind, randomize):
-    model = kv.applications.InceptionV3_79(weights=None, classes=10, auxiliary=kind)
-    assert [tuple(shape) for shape in model.output_shape] == [(None, 10), (None, 10)]
+@pytest.mark.parametrize(("name", "kind", "size"), [
+    ("InceptionV3_79", "batch_norm", 79),
+    ("InceptionV3_79", "dropout", 79),
+    ("GoogLeNet", "strided", 96),
+    ("GoogLeNetBN", "adaptive", 64),
+])  # fmt: skip
+def test_one_training_step_trains_the_auxiliary_heads(name, kind, size, randomize):
+    model = kv.create_model(name, weights=None, classes=10, auxiliary=kind, input_shape=(size, size, 3))
+    assert [tuple(shape) for shape in model.output_shape] == [(None, 10)] * (2 if name == "InceptionV3_79" else 3)
     keras.utils.set_random_seed(0)
-    assert_one_step_trains_everything(randomize(model), [np.array([3, 7])] * 2)
+    assert_one_step_trains_everything(randomize(model), [np.array([3, 7])] * len(model.outputs))
+
+
+@pytest.mark.parametrize("name", ["GoogLeNet", "InceptionV3"])
+def test_auxiliary_head_without_the_top_is_an_error(name):
+    for off in (dict(include_top=False), dict(features_only=True)):
+        with pytest.raises(kv.KerasVisionError, match="needs include_top=True"):
+            kv.create_model(name, weights=None, auxiliary="dropout", **off)
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -150,7 +180,7 @@ def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
     np.testing.assert_array_equal(loaded(images(size)), model(images(size)))
 
 
-@pytest.mark.parametrize("name", ["SqueezeNetV1_1", "InceptionV3_79", "VGG11LRN", "VGG11BN"])
+@pytest.mark.parametrize("name", ["SqueezeNetV1_1", "InceptionV3_79", "VGG11LRN", "VGG11BN", "CaffeNet", "GoogLeNet"])
 def test_mixed_float16_gives_float32_probabilities(name):
     size = small_size(name)
     keras.config.set_dtype_policy("mixed_float16")

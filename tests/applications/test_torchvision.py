@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -24,6 +25,8 @@ MODELS = {  # torchvision's constructor: ours, and the settings in which it diff
     "vgg16_bn": ("VGG16BN", {}),
     "vgg19": ("VGG19", {}),
     "vgg19_bn": ("VGG19BN", {}),
+    "googlenet": ("GoogLeNetBN", dict(auxiliary="adaptive")),
+    "inception_v3": ("InceptionV3", dict(gamma=True, count_padding=True, auxiliary="batch_norm")),
 }
 SLOW = ("vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
 VARIABLES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
@@ -36,7 +39,7 @@ def modules(name):
     return {layer: module for module, layer in family.torch_modules(**family.TABLE[name])}
 
 
-def state_dict(model):
+def state_dict(model, dense):
     """Seeded arrays by torchvision's names, in PyTorch's layout, of the shapes of our variables."""
     names, arrays = modules(model.card.name), {}
     for layer in model.layers:
@@ -45,7 +48,7 @@ def state_dict(model):
             if len(shape) > 1:
                 shape = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
             key = f"{names[layer.name]}.{VARIABLES[variable.name]}"
-            arrays[key] = make_torchvision.seeded(key, shape)
+            arrays[key] = make_torchvision.seeded(key, shape, dense)
     return arrays
 
 
@@ -53,9 +56,12 @@ def state_dict(model):
 def test_logits_equal_torchvisions(name, tmp_path):
     ours, settings = MODELS[name]
     arguments = dict(classifier_activation=None, **settings)
-    save_file(state_dict(kv.create_model(ours, weights=None, **arguments)), tmp_path / "weights.safetensors")
+    random = kv.create_model(ours, weights=None, **arguments)
+    save_file(state_dict(random, make_torchvision.DENSE.get(name, 1)), tmp_path / "weights.safetensors")
     model = kv.create_model(ours, weights=tmp_path / "weights.safetensors", **arguments)
-    expected = np.load(GOLDEN / "torchvision.npz")[name]
-    actual = np.asarray(model(make_torchvision.image(make_torchvision.NETWORKS[name])))
-    assert np.ptp(expected) > 0.1
-    assert np.abs(actual - expected).max() <= 1e-5 * np.ptp(expected)
+    outputs = model(make_torchvision.image(make_torchvision.NETWORKS[name]))
+    sides = [f"{name}.{side}" for side in make_torchvision.AUXILIARY.get(name, {}).values()]
+    golden = np.load(GOLDEN / "torchvision.npz")
+    for key, actual in zip([name, *sides], keras.tree.flatten(outputs), strict=True):
+        assert np.ptp(golden[key]) > 0.1
+        assert np.abs(np.asarray(actual) - golden[key]).max() <= 1e-5 * np.ptp(golden[key])
