@@ -192,7 +192,7 @@ def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[
     """Keras Applications' names (conv2d_17, counted in the order of creation) and torchvision's to this table's."""
     ours = list(layer_names())
     kinds = {"conv2d": [f"{own}_conv" for own in ours], "batch_normalization": [f"{own}_bn" for own in ours]}
-    return from_channels_first(name_numbered_layers(arrays, kinds), dict(torch_modules()))
+    return name_numbered_layers(from_channels_first(arrays, dict(torch_modules())), kinds)
 
 
 TF_299 = TF.for_input(299, 299, 3)
