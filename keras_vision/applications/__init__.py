@@ -1,7 +1,15 @@
 """Classifiers, one paper per file, with the signature of Keras Applications. Importing this registers all of them."""
 
-from keras_vision.applications import inception_v3, squeezenet, vgg, xception
+from keras_vision.applications import inception_v3, senet, squeezenet, vgg, xception
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
+from keras_vision.applications.senet import (
+    SENet154,
+    SEResNet50,
+    SEResNet101,
+    SEResNet152,
+    SEResNeXt50,
+    SEResNeXt101,
+)
 from keras_vision.applications.squeezenet import (
     SqueezeNet,
     SqueezeNetComplexBypass,
@@ -38,6 +46,12 @@ __all__ = [
     "InceptionV3",
     "InceptionV3_79",
     "InceptionV3_151",
+    "SENet154",
+    "SEResNeXt50",
+    "SEResNeXt101",
+    "SEResNet50",
+    "SEResNet101",
+    "SEResNet152",
     "SqueezeNet",
     "SqueezeNetComplexBypass",
     "SqueezeNetSimpleBypass",
@@ -47,6 +61,7 @@ __all__ = [
     "inception_v3",
     "list_models",
     "model_card",
+    "senet",
     "squeezenet",
     "taps",
     "vgg",
