@@ -1,9 +1,17 @@
 """Classifiers, one paper per file, with the signature of Keras Applications. Importing this registers all of them."""
 
-from keras_vision.applications import alexnet, googlenet, inception_v3, squeezenet, vgg, xception
+from keras_vision.applications import alexnet, googlenet, inception_v3, senet, squeezenet, vgg, xception
 from keras_vision.applications.alexnet import AlexNet, CaffeNet
 from keras_vision.applications.googlenet import GoogLeNet, GoogLeNetBN
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
+from keras_vision.applications.senet import (
+    SENet154,
+    SEResNet50,
+    SEResNet101,
+    SEResNet152,
+    SEResNeXt50,
+    SEResNeXt101,
+)
 from keras_vision.applications.squeezenet import (
     SqueezeNet,
     SqueezeNetComplexBypass,
@@ -45,6 +53,12 @@ __all__ = [
     "InceptionV3",
     "InceptionV3_79",
     "InceptionV3_151",
+    "SENet154",
+    "SEResNeXt50",
+    "SEResNeXt101",
+    "SEResNet50",
+    "SEResNet101",
+    "SEResNet152",
     "SqueezeNet",
     "SqueezeNetComplexBypass",
     "SqueezeNetSimpleBypass",
@@ -57,6 +71,7 @@ __all__ = [
     "inception_v3",
     "list_models",
     "model_card",
+    "senet",
     "squeezenet",
     "taps",
     "vgg",

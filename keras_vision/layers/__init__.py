@@ -7,6 +7,7 @@ from keras_vision.layers.convolution import conv_bn_relu, conv_relu
 from keras_vision.layers.fully_connected import fc6_to_fc8
 from keras_vision.layers.inception import average_pool, conv_names, inception, max_pool
 from keras_vision.layers.lrn import LocalResponseNormalization, local_response_norm
+from keras_vision.layers.squeeze_excite import excitation, recalibrated_residual, squeeze_excite
 
 __all__ = [
     "AdaptiveAveragePool2D",
@@ -18,8 +19,11 @@ __all__ = [
     "conv_bn_relu",
     "conv_names",
     "conv_relu",
+    "excitation",
     "fc6_to_fc8",
     "inception",
     "local_response_norm",
     "max_pool",
+    "recalibrated_residual",
+    "squeeze_excite",
 ]

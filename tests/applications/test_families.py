@@ -23,6 +23,12 @@ COUNTS = {  # published: all and trainable parameters, with 1000 classes and wit
     "InceptionV3": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_151": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_79": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
+    "SENet154": (115_336_536, 115_088_984, 113_287_536, 113_039_984),
+    "SEResNeXt101": (49_093_272, 48_955_416, 47_044_272, 46_906_416),
+    "SEResNeXt50": (27_628_120, 27_559_896, 25_579_120, 25_510_896),
+    "SEResNet101": (49_432_216, 49_326_872, 47_383_216, 47_277_872),
+    "SEResNet152": (66_973_272, 66_821_848, 64_924_272, 64_772_848),
+    "SEResNet50": (28_141_144, 28_088_024, 26_092_144, 26_039_024),
     "SqueezeNet": (1_248_424, 1_248_424, 735_424, 735_424),
     "SqueezeNetComplexBypass": (1_589_672, 1_589_672, 1_076_672, 1_076_672),
     "SqueezeNetSimpleBypass": (1_248_424, 1_248_424, 735_424, 735_424),
@@ -60,10 +66,10 @@ INPUTS = {
 }
 INPUTS |= {name: 227 if name.startswith("SqueezeNet") else 224 for name in MODELS if name not in INPUTS}
 FEATURES = {"AlexNet": 256, "CaffeNet": 256, "GoogLeNet": 1024, "InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512}
-FEATURES |= {"Xception": 2048}
+FEATURES |= {"SE": 2048, "Xception": 2048}
 SMALLEST = (
     *("CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
-    *("VGG11", "VGG11LRN", "VGG11BN", "Xception"),
+    *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "SEResNet50"),
 )
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
