@@ -16,6 +16,8 @@ make_torchvision = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make_torchvision)
 
 MODELS = {  # torchvision's constructor: ours, and the settings in which it differs from the row
+    "resnet18": ("ResNet18", {}),
+    "resnet50": ("ResNet50", dict(layout="torch")),
     "squeezenet1_0": ("SqueezeNet", dict(conv10_padding=0)),
     "squeezenet1_1": ("SqueezeNetV1_1", {}),
     "vgg11": ("VGG11", {}),
@@ -36,7 +38,7 @@ def modules(name):
     return {layer: module for module, layer in family.torch_modules(**family.TABLE[name])}
 
 
-def state_dict(model):
+def state_dict(model, network):
     """Seeded arrays by torchvision's names, in PyTorch's layout, of the shapes of our variables."""
     names, arrays = modules(model.card.name), {}
     for layer in model.layers:
@@ -45,7 +47,7 @@ def state_dict(model):
             if len(shape) > 1:
                 shape = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
             key = f"{names[layer.name]}.{VARIABLES[variable.name]}"
-            arrays[key] = make_torchvision.seeded(key, shape)
+            arrays[key] = make_torchvision.weight(network, key, shape)
     return arrays
 
 
@@ -53,7 +55,7 @@ def state_dict(model):
 def test_logits_equal_torchvisions(name, tmp_path):
     ours, settings = MODELS[name]
     arguments = dict(classifier_activation=None, **settings)
-    save_file(state_dict(kv.create_model(ours, weights=None, **arguments)), tmp_path / "weights.safetensors")
+    save_file(state_dict(kv.create_model(ours, weights=None, **arguments), name), tmp_path / "weights.safetensors")
     model = kv.create_model(ours, weights=tmp_path / "weights.safetensors", **arguments)
     expected = np.load(GOLDEN / "torchvision.npz")[name]
     actual = np.asarray(model(make_torchvision.image(make_torchvision.NETWORKS[name])))
