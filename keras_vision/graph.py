@@ -64,6 +64,15 @@ class Axis:
         return Axis(self.stride * window.stride, first, last)
 
 
+def call_of(operation: Any) -> tuple[list[Any], Any]:
+    """The symbolic tensors that go into an operation and the one that comes out.
+
+    Of a nested model, `operation.input` and `operation.output` are those of its inner graph.
+    """
+    node = operation._inbound_nodes[0]
+    return node.input_tensors, node.output_tensors[0]
+
+
 def ancestors(x: Any) -> Iterator[Any]:
     """The operations that a symbolic tensor was computed from, each once, nearest first."""
     seen, todo = set(), [x]
@@ -73,7 +82,7 @@ def ancestors(x: Any) -> Iterator[Any]:
             seen.add(id(operation))
             yield operation
             if not isinstance(operation, layers.InputLayer):
-                todo += keras.tree.flatten(operation.input)
+                todo += call_of(operation)[0]
 
 
 def sources(x: Any) -> Any:
@@ -102,22 +111,25 @@ def windows(layer: Any) -> tuple[Window, Window]:
     return h, w
 
 
-def feature_maps(model: keras.Model) -> Iterator[tuple[Any, tuple[Axis, Axis]]]:
-    """Layers whose output is `(n, h, w, c)`, in topological order, each with the geometry of its output."""
-    axes: dict[int, tuple[Axis, Axis]] = {}
+Geometry = tuple[Axis, Axis]  # along height and width
+
+
+def feature_maps(model: keras.Model, start: Geometry = (Axis(), Axis())) -> Iterator[tuple[Any, Geometry]]:
+    """Layers whose output is `(n, h, w, c)`, in topological order, each with the geometry of its output.
+
+    A nested model counts as one layer. `start` is the geometry of the model's own input, where it is nested itself.
+    """
+    axes: dict[int, Geometry] = {}
     for layer in model.operations:
-        output = layer.output
+        sources, output = call_of(layer)
         if not hasattr(output, "shape") or len(output.shape) != 4:
             continue
-        inputs = [t for t in keras.tree.flatten(layer.input) if id(t) in axes]
+        inputs = [t for t in sources if id(t) in axes]
         if isinstance(layer, layers.InputLayer):
-            axes[id(output)] = (Axis(), Axis())
+            axes[id(output)] = start
         elif inputs and not isinstance(layer, AdaptiveAveragePool2D):  # whose cells have no one distance
-            geometry = []
-            for i, window in enumerate(windows(layer)):
-                merged = _merge([axes[id(t)][i] for t in inputs], layer.name)
-                geometry.append(merged.through(window, inputs[0].shape[1 + i]))
-            axes[id(output)] = (geometry[0], geometry[1])
+            merged = [_merge([axes[id(t)][i] for t in inputs], layer.name) for i in (0, 1)]
+            axes[id(output)] = _through(layer, (merged[0], merged[1]), inputs[0].shape[1:3])
         else:
             continue  # a gate made from a vector, such as squeeze-and-excitation's: no position in the image
         yield layer, axes[id(output)]
@@ -127,6 +139,11 @@ def multiply_adds(model: keras.Model) -> int | None:
     """Multiply-adds of all convolutions and dense layers for one image; None where the input size is open."""
     total = 0
     for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            if (inner := multiply_adds(layer)) is None:
+                return None
+            total += inner
+            continue
         kernels = [w for w in layer.weights if w.name.endswith("kernel")]
         if not kernels:
             continue
@@ -155,16 +172,23 @@ def dilate(model: keras.Model, output_stride: int) -> keras.Model:
 
     Source: DeepLab (Chen et al., 2015), section 3.1.
     """
-    before = {id(layer.output): axes for layer, axes in feature_maps(model)}
-    reached = sorted({axes[0].stride for axes in before.values()})
+    reached = sorted({axes[0].stride for _, axes in feature_maps(model)})
     if output_stride not in reached:
         raise KerasVisionError(f"output_stride={output_stride}; {model.name} passes through the strides {reached}.")
+    return _dilated_model(model, output_stride, (Axis(), Axis()))
+
+
+def _dilated_model(model: keras.Model, output_stride: int, start: Geometry) -> keras.Model:
+    before = {id(call_of(layer)[1]): axes for layer, axes in feature_maps(model, start)}
 
     def clone(layer: Any) -> Any:
-        source = keras.tree.flatten(layer.input)[0] if layer.input is not None else None
-        if id(source) not in before or len(getattr(layer.output, "shape", ())) != 4:
+        sources, output = call_of(layer)
+        axes = before.get(id(sources[0])) if sources else None
+        if axes is None or len(getattr(output, "shape", ())) != 4:
             return layer.__class__.from_config(layer.get_config())
-        return _dilated(layer, before[id(source)][0].stride, output_stride)
+        if isinstance(layer, keras.Model):
+            return _dilated_model(layer, output_stride, axes)
+        return _dilated(layer, axes[0].stride, output_stride)
 
     return keras.models.clone_model(model, clone_function=clone)
 
@@ -205,18 +229,33 @@ def _smallest(model: keras.Model, axis: int) -> int:
 
 
 def _fits(model: keras.Model, axis: int, size: int) -> bool:
-    sizes: dict[int, int] = {}
+    return min(_cells(model, axis, size).values()) >= 1
+
+
+def _cells(model: keras.Model, axis: int, size: int) -> dict[int, int]:
+    """Cells of each feature map along an axis, by the id of its tensor; below 1 where the image is too small."""
+    cells: dict[int, int] = {}
     for layer in model.operations:
-        if len(getattr(layer.output, "shape", ())) != 4:
+        sources, output = call_of(layer)
+        inputs = [cells[id(t)] for t in sources if id(t) in cells]
+        if len(getattr(output, "shape", ())) != 4:
             continue
-        inputs = [sizes[id(t)] for t in keras.tree.flatten(layer.input) if id(t) in sizes]
         if isinstance(layer, layers.InputLayer):
-            sizes[id(layer.output)] = size
+            cells[id(output)] = size
+        elif inputs and isinstance(layer, keras.Model):
+            inner = _cells(layer, axis, inputs[0])
+            cells[id(output)] = inner[id(layer.output)] if min(inner.values()) >= 1 else 0
         elif inputs:
-            sizes[id(layer.output)] = windows(layer)[axis].output_size(inputs[0])
-            if sizes[id(layer.output)] < 1:
-                return False
-    return True
+            cells[id(output)] = windows(layer)[axis].output_size(inputs[0])
+    return cells
+
+
+def _through(layer: Any, geometry: Geometry, size: tuple[int | None, int | None]) -> Geometry:
+    """The geometry of a layer's output; `geometry` and `size` are those of its input."""
+    if isinstance(layer, keras.Model):
+        return next(axes for inner, axes in feature_maps(layer, geometry) if call_of(inner)[1] is layer.output)
+    height, width = (axis.through(w, s) for axis, w, s in zip(geometry, windows(layer), size, strict=True))
+    return height, width
 
 
 def _merge(axes: list[Axis], name: str) -> Axis:

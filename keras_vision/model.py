@@ -124,7 +124,7 @@ def taps(model: keras.Model) -> dict[str, Tap]:
             continue
         found[layer.name] = Tap(
             layer.name,
-            tuple(layer.output.shape[1:]),
+            tuple(graph.call_of(layer)[1].shape[1:]),
             (vertical.stride, horizontal.stride),
             (vertical.receptive_field, horizontal.receptive_field),
         )

@@ -15,6 +15,17 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+HUGE = "1202"  # layers; such a net takes half a minute to build
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever runs over all models leaves the huge ones to `-m slow`."""
+    for item in items:
+        if f"{HUGE}CIFAR" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def free_large_models() -> Iterator[None]:
     """Collects what a test left, where that is much: models are cycles, and the largest take half a gigabyte each."""

@@ -1,9 +1,28 @@
 """Classifiers, one paper per file, with the signature of Keras Applications. Importing this registers all of them."""
 
-from keras_vision.applications import alexnet, googlenet, inception_v3, senet, squeezenet, vgg, xception
+from keras_vision.applications import alexnet, googlenet, inception_v3, resnet, senet, squeezenet, vgg, xception
 from keras_vision.applications.alexnet import AlexNet, CaffeNet
 from keras_vision.applications.googlenet import GoogLeNet, GoogLeNetBN
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
+from keras_vision.applications.resnet import (
+    PlainNet18,
+    PlainNet20CIFAR,
+    PlainNet32CIFAR,
+    PlainNet34,
+    PlainNet44CIFAR,
+    PlainNet56CIFAR,
+    ResNet18,
+    ResNet20CIFAR,
+    ResNet32CIFAR,
+    ResNet34,
+    ResNet44CIFAR,
+    ResNet50,
+    ResNet56CIFAR,
+    ResNet101,
+    ResNet110CIFAR,
+    ResNet152,
+    ResNet1202CIFAR,
+)
 from keras_vision.applications.senet import (
     SENet154,
     SEResNet50,
@@ -53,6 +72,23 @@ __all__ = [
     "InceptionV3",
     "InceptionV3_79",
     "InceptionV3_151",
+    "PlainNet18",
+    "PlainNet20CIFAR",
+    "PlainNet32CIFAR",
+    "PlainNet34",
+    "PlainNet44CIFAR",
+    "PlainNet56CIFAR",
+    "ResNet18",
+    "ResNet20CIFAR",
+    "ResNet32CIFAR",
+    "ResNet34",
+    "ResNet44CIFAR",
+    "ResNet50",
+    "ResNet56CIFAR",
+    "ResNet101",
+    "ResNet110CIFAR",
+    "ResNet152",
+    "ResNet1202CIFAR",
     "SENet154",
     "SEResNeXt50",
     "SEResNeXt101",
@@ -71,6 +107,7 @@ __all__ = [
     "inception_v3",
     "list_models",
     "model_card",
+    "resnet",
     "senet",
     "squeezenet",
     "taps",

@@ -37,6 +37,7 @@ class Family:
         head_layers: name prefixes of the head's layers, the classifiers' own among them.
         classifiers: name prefixes of the layers whose width is the number of classes.
         preprocessing: of the default input size.
+        classes: of a classifier with random weights, unless the caller says otherwise.
         weights: row name to its public files.
         readers: suffix to reader, for file formats that only this family has.
         convert: names of other packages' files to this family's, ``(arrays, settings) -> arrays``.
@@ -51,6 +52,7 @@ class Family:
     head_layers: tuple[str, ...]
     classifiers: tuple[str, ...]
     preprocessing: Preprocessing
+    classes: int = 1000
     weights: Mapping[str, tuple[WeightsFile, ...]] = dataclasses.field(default_factory=dict)
     readers: Mapping[str, Callable[[Path], Arrays]] = dataclasses.field(default_factory=dict)
     convert: Callable[[Arrays, Mapping[str, Any]], Arrays] = lambda arrays, settings: arrays
@@ -130,7 +132,7 @@ class Family:
 
 def layer_output(x: Any, name: str) -> Any:
     """The output of a named layer among those that `x` was computed from, for heads that branch off on the way."""
-    return next(op.output for op in graph.ancestors(x) if op.name == name)
+    return next(graph.call_of(op)[1] for op in graph.ancestors(x) if op.name == name)
 
 
 def _features(model: VisionModel, names: Collection[str] | None) -> VisionModel:
@@ -145,7 +147,7 @@ def _features(model: VisionModel, names: Collection[str] | None) -> VisionModel:
             near = difflib.get_close_matches(layer, known, n=3)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise KerasVisionError(f"{model.name} has no tap {name!r}.{hint} Known: {', '.join(known)}.")
-        outputs[name] = model.get_layer(layer).output
+        outputs[name] = graph.call_of(model.get_layer(layer))[1]
     features = VisionModel(model.input, outputs, name=model.name)
     return features.with_card(dataclasses.replace(model.card, **counts(features)))
 
@@ -160,8 +162,8 @@ def _docstring(family: Family, row: str, default: str | None) -> str:
         input_tensor: symbolic image batch `(n, h, w, c)` to build on, in place of a new input.
         input_shape: (height, width, channels); height and width may be None without the top.
         pooling: without the top: None `(n, h, w, c)`, "avg" or "max" `(n, c)`.
-        classes: number of classes; None takes the weights' own, else 1000. Another number than the weights' gets a new
-            classifier, with a `KerasVisionWarning`.
+        classes: number of classes; None takes the weights' own, else {family.classes}. Another number than the weights'
+            gets a new classifier, with a `KerasVisionWarning`.
         classifier_activation: "softmax", "sigmoid", or None for logits.
         name: of the model.
         features_only: return a dict of feature maps, by the names in `taps`, in place of the classifier.

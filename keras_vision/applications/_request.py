@@ -122,7 +122,7 @@ class Request:
         for key in arrays:
             if key.startswith(self.family.classifiers) and key.rpartition("/")[2] in ("bias", "1"):
                 return arrays[key].shape[0]
-        return 1000
+        return self.family.classes
 
     def _trunk(self, shape: tuple[int | None, int | None, int]) -> tuple[Any, Any]:
         """The model's inputs and the trunk's output."""

@@ -15,7 +15,7 @@ from keras_vision.model import VisionModel
 
 MODELS = kv.list_models()
 
-COUNTS = {  # published: all and trainable parameters, with 1000 classes and without the classifier
+COUNTS = {  # published: all and trainable parameters, with the default classes and without the classifier
     "AlexNet": (62_378_344, 62_378_344, 3_747_200, 3_747_200),
     "CaffeNet": (60_965_224, 60_965_224, 2_334_080, 2_334_080),
     "GoogLeNet": (6_998_552, 6_998_552, 5_973_552, 5_973_552),
@@ -29,6 +29,23 @@ COUNTS = {  # published: all and trainable parameters, with 1000 classes and wit
     "SEResNet101": (49_432_216, 49_326_872, 47_383_216, 47_277_872),
     "SEResNet152": (66_973_272, 66_821_848, 64_924_272, 64_772_848),
     "SEResNet50": (28_141_144, 28_088_024, 26_092_144, 26_039_024),
+    "PlainNet18": (11_523_496, 11_515_688, 11_010_496, 11_002_688),
+    "PlainNet34": (21_639_080, 21_623_848, 21_126_080, 21_110_848),
+    "PlainNet20CIFAR": (271_098, 269_722, 270_448, 269_072),
+    "PlainNet32CIFAR": (466_426, 464_154, 465_776, 463_504),
+    "PlainNet44CIFAR": (661_754, 658_586, 661_104, 657_936),
+    "PlainNet56CIFAR": (857_082, 853_018, 856_432, 852_368),
+    "ResNet18": (11_699_112, 11_689_512, 11_186_112, 11_176_512),
+    "ResNet34": (21_814_696, 21_797_672, 21_301_696, 21_284_672),
+    "ResNet50": (25_636_712, 25_583_592, 23_587_712, 23_534_592),
+    "ResNet101": (44_707_176, 44_601_832, 42_658_176, 42_552_832),
+    "ResNet152": (60_419_944, 60_268_520, 58_370_944, 58_219_520),
+    "ResNet20CIFAR": (271_098, 269_722, 270_448, 269_072),
+    "ResNet32CIFAR": (466_426, 464_154, 465_776, 463_504),
+    "ResNet44CIFAR": (661_754, 658_586, 661_104, 657_936),
+    "ResNet56CIFAR": (857_082, 853_018, 856_432, 852_368),
+    "ResNet110CIFAR": (1_736_058, 1_727_962, 1_735_408, 1_727_312),
+    "ResNet1202CIFAR": (19_510_906, 19_421_274, 19_510_256, 19_420_624),
     "SqueezeNet": (1_248_424, 1_248_424, 735_424, 735_424),
     "SqueezeNetComplexBypass": (1_589_672, 1_589_672, 1_076_672, 1_076_672),
     "SqueezeNetSimpleBypass": (1_248_424, 1_248_424, 735_424, 735_424),
@@ -51,12 +68,17 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     ("AlexNet", dict(groups=2), 60_965_224),
     ("GoogLeNet", dict(auxiliary="strided"), 13_378_280),
     ("GoogLeNetBN", dict(auxiliary="adaptive"), 13_004_888),
+    ("ResNet50", dict(layout="torch"), 25_557_032),
+    ("ResNet101", dict(layout="torch"), 44_549_160),
+    ("ResNet152", dict(layout="torch"), 60_192_808),
+    ("ResNet110CIFAR", dict(classes=100), 1_733_812),
     ("InceptionV3", dict(gamma=True), 23_834_568),
     ("InceptionV3", dict(gamma=True, auxiliary="batch_norm"), 23_834_568 + 3_326_696),
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
     *[("SqueezeNet", dict(sr=0.5, pct_3x3=pct), count) for pct, count in PCT_COUNTS.items()],
 ]
-INPUTS = {
+CIFAR = [name for name in MODELS if name.endswith("CIFAR")]
+INPUTS = dict.fromkeys(CIFAR, 32) | {
     "AlexNet": 227,
     "CaffeNet": 227,
     "InceptionV3": 299,
@@ -66,10 +88,11 @@ INPUTS = {
 }
 INPUTS |= {name: 227 if name.startswith("SqueezeNet") else 224 for name in MODELS if name not in INPUTS}
 FEATURES = {"AlexNet": 256, "CaffeNet": 256, "GoogLeNet": 1024, "InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512}
-FEATURES |= {"SE": 2048, "Xception": 2048}
+FEATURES |= {"SE": 2048, "Xception": 2048, "PlainNet": 512, "ResNet18": 512, "ResNet34": 512}
+FEATURES = dict.fromkeys(CIFAR, 64) | FEATURES | {"ResNet": 2048}
 SMALLEST = (
     *("CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
-    *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "SEResNet50"),
+    *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "ResNet18", "ResNet20CIFAR", "SEResNet50"),
 )
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
@@ -102,9 +125,9 @@ def test_parameter_counts_of_settings(name, settings, count):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_default_input_and_output_shapes(name):
-    size = INPUTS[name]
+    size, classes = INPUTS.get(name, 224), 10 if name in CIFAR else 1000
     top = kv.create_model(name, weights=None)
-    assert (top.input_shape, top.output_shape) == ((None, size, size, 3), (None, 1000))
+    assert (top.input_shape, top.output_shape) == ((None, size, size, 3), (None, classes))
     assert top.name == name.lower()
     open_size = kv.create_model(name, include_top=False, weights=None)
     assert open_size.input_shape == (None, None, None, 3)
@@ -186,7 +209,9 @@ def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
     np.testing.assert_array_equal(loaded(images(size)), model(images(size)))
 
 
-@pytest.mark.parametrize("name", ["SqueezeNetV1_1", "InceptionV3_79", "VGG11LRN", "VGG11BN", "CaffeNet", "GoogLeNet"])
+@pytest.mark.parametrize(
+    "name", ["SqueezeNetV1_1", "InceptionV3_79", "VGG11LRN", "VGG11BN", "CaffeNet", "GoogLeNet", "ResNet18"]
+)
 def test_mixed_float16_gives_float32_probabilities(name):
     size = small_size(name)
     keras.config.set_dtype_policy("mixed_float16")

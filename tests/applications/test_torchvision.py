@@ -17,6 +17,8 @@ make_torchvision = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make_torchvision)
 
 MODELS = {  # torchvision's constructor: ours, and the settings in which it differs from the row
+    "resnet18": ("ResNet18", {}),
+    "resnet50": ("ResNet50", dict(layout="torch")),
     "squeezenet1_0": ("SqueezeNet", dict(conv10_padding=0)),
     "squeezenet1_1": ("SqueezeNetV1_1", {}),
     "vgg11": ("VGG11", {}),
@@ -39,7 +41,7 @@ def modules(name):
     return {layer: module for module, layer in family.torch_modules(**family.TABLE[name])}
 
 
-def state_dict(model, dense):
+def state_dict(model, network):
     """Seeded arrays by torchvision's names, in PyTorch's layout, of the shapes of our variables."""
     names, arrays = modules(model.card.name), {}
     for layer in model.layers:
@@ -48,7 +50,7 @@ def state_dict(model, dense):
             if len(shape) > 1:
                 shape = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
             key = f"{names[layer.name]}.{VARIABLES[variable.name]}"
-            arrays[key] = make_torchvision.seeded(key, shape, dense)
+            arrays[key] = make_torchvision.weight(network, key, shape)
     return arrays
 
 
@@ -57,7 +59,7 @@ def test_logits_equal_torchvisions(name, tmp_path):
     ours, settings = MODELS[name]
     arguments = dict(classifier_activation=None, **settings)
     random = kv.create_model(ours, weights=None, **arguments)
-    save_file(state_dict(random, make_torchvision.DENSE.get(name, 1)), tmp_path / "weights.safetensors")
+    save_file(state_dict(random, name), tmp_path / "weights.safetensors")
     model = kv.create_model(ours, weights=tmp_path / "weights.safetensors", **arguments)
     outputs = model(make_torchvision.image(make_torchvision.NETWORKS[name]))
     sides = [f"{name}.{side}" for side in make_torchvision.AUXILIARY.get(name, {}).values()]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras_vision as kv
 from keras_vision.registry import CATALOGUE, catalogue_entry
+from keras_vision.weights.loading import variables
 
 FOLDER = Path(__file__).with_name("names")
 
@@ -18,7 +19,7 @@ FOLDER = Path(__file__).with_name("names")
 def lines(name: str) -> list[str]:
     """The weights of a model in the order of its layers."""
     model = kv.create_model(name, weights=None)
-    return [f"{layer.name}/{v.name} {tuple(v.shape)}" for layer in model.layers for v in layer.weights]
+    return [f"{path} {tuple(variable.shape)}" for path, _, variable in variables(model, {})]
 
 
 def main() -> None:

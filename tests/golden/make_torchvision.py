@@ -4,6 +4,7 @@ Needs torch and torchvision, which the tests do not: in an environment of its ow
 and `pip install --no-deps torchvision`, then `python tests/golden/make_torchvision.py`.
 """
 
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,11 @@ import numpy as np
 FILE = Path(__file__).with_name("torchvision.npz")
 NETWORKS = {  # torchvision's constructor: input size
     "squeezenet1_0": 227, "squeezenet1_1": 227, "vgg11": 224, "vgg11_bn": 224, "vgg16": 224, "vgg16_bn": 224,
-    "vgg19": 224, "vgg19_bn": 224, "googlenet": 224, "inception_v3": 299,
+    "vgg19": 224, "vgg19_bn": 224, "googlenet": 224, "inception_v3": 299, "resnet18": 224, "resnet50": 224,
+    "densenet121": 224, "densenet161": 224,
+}  # fmt: skip
+DAMPED = {  # the end of each residual branch, as every addition would double the variance; and what that leaves
+    "resnet18": r"layer.*bn2\.weight", "resnet50": r"layer.*bn3\.weight|fc\.weight",
 }  # fmt: skip
 DENSE = {"googlenet": 0.25, "inception_v3": 0.25}  # factor of dense kernels, which keeps the logits in [0.1, 10]
 AUXILIARY = {  # module whose output a side classifier looks at: the side classifier
@@ -23,16 +28,20 @@ AUXILIARY = {  # module whose output a side classifier looks at: the side classi
 }
 
 
-def seeded(name: str, shape: tuple[int, ...], dense: float = 1) -> np.ndarray:
-    """The array of a name, float32, in PyTorch's layout; under such weights activations keep their scale.
-
-    Kernels of dense layers are multiplied by `dense`.
-    """
+def seeded(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The array of a name, float32, in PyTorch's layout; under such weights activations keep their scale."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     if name.endswith("running_var") or (name.endswith("weight") and len(shape) == 1):
         return rng.uniform(0.5, 1.5, shape).astype(np.float32)
     deviation = np.float32(0.1 if len(shape) == 1 else np.sqrt(2 / np.prod(shape[1:])))
-    return rng.standard_normal(shape, dtype=np.float32) * deviation * np.float32(dense if len(shape) == 2 else 1)
+    return rng.standard_normal(shape, dtype=np.float32) * deviation
+
+
+def weight(network: str, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The array of a name in a network; a share of it where the logits would else grow out of bounds."""
+    damped = re.fullmatch(DAMPED.get(network, ""), name)
+    factor = 0.25 if damped else DENSE.get(network, 1) if len(shape) == 2 else 1
+    return seeded(name, shape) * np.float32(factor)
 
 
 def image(size: int) -> np.ndarray:
@@ -41,7 +50,7 @@ def image(size: int) -> np.ndarray:
 
 
 def networks(models: Any) -> Iterator[tuple[str, Any]]:
-    """Each network with random weights; the last two without their conversion of torchvision's preprocessing."""
+    """Each network with random weights; those with side classifiers without their conversion of torchvision's images."""
     for name in NETWORKS:
         bare = dict(aux_logits=True, transform_input=False, init_weights=False) if name in AUXILIARY else {}
         yield name, getattr(models, name)(weights=None, **bare).eval()
@@ -71,7 +80,7 @@ def main() -> None:
     for name, network in networks(torchvision.models):
         state = network.state_dict()
         numbers = {key: tuple(v.shape) for key, v in state.items() if v.is_floating_point()}
-        values = {key: torch.from_numpy(seeded(key, shape, DENSE.get(name, 1))) for key, shape in numbers.items()}
+        values = {key: torch.from_numpy(weight(name, key, shape)) for key, shape in numbers.items()}
         network.load_state_dict(state | values)
         collect_side_outputs(network, name, logits)
         with torch.no_grad():

@@ -1,0 +1,317 @@
+"""ResNet (He et al., 2015), Table 1 and section 4.2, with the plain nets it is compared to.
+
+Deviations: 50, 101 and 152 layers are by default in the layout of Keras Applications' weights, which has biases and
+the stride on the first 1x1; 18 and 34 in torchvision's (`LAYOUTS`). 18 and 34 layers have projections where the shape
+changes; `shortcut="A"` gives the zero channels of Table 2. ResNet-1202 nests one model per stage.
+"""
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_vision.applications._family import Family
+from keras_vision.applications._public_files import CAFFE, TORCH, keras_file, torchvision_file
+from keras_vision.errors import KerasVisionError, WeightsError
+from keras_vision.layers import ChannelPadding
+from keras_vision.registry import Paper, WeightsFile
+from keras_vision.weights import from_channels_first
+
+Conv = tuple[int, int, int]  # filters, kernel, stride
+
+# ------------------------------------------------------------------------------------------------ blocks
+
+
+def conv(x: Any, filters: int, kernel: int, stride: int = 1, *, name: str, layout: str, relu: bool = True) -> Any:
+    """Convolution, padded alike on both sides, batch norm, ReLU; the last takes the name."""
+    own = LAYOUTS[layout]
+    if kernel > 1 and stride > 1:
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    x = layers.Conv2D(
+        filters, kernel, stride, "same" if stride == 1 else "valid",
+        use_bias=own["bias"], kernel_initializer="he_normal", name=f"{name}_conv",
+    )(x)  # fmt: skip
+    x = layers.BatchNormalization(epsilon=own["epsilon"], momentum=own["momentum"], name=f"{name}_bn")(x)
+    return layers.Activation("relu", name=name)(x) if relu else x
+
+
+def shortcut_to(x: Any, filters: int, stride: int, kind: str, *, name: str, layout: str) -> Any:
+    """A block's input in the shape of its output, `(n, h, w, c) -> (n, h/stride, w/stride, filters)`.
+
+    Section 3.3: "A" takes every `stride`-th cell and adds channels of zeros, half before and half after; "B" projects.
+    """
+    if stride == 1 and x.shape[-1] == filters:
+        return x
+    if kind == "B":
+        return conv(x, filters, 1, stride, name=f"{name}_shortcut", layout=layout, relu=False)
+    if stride > 1:
+        x = layers.MaxPooling2D(1, stride, name=f"{name}_subsampled")(x)
+    missing = filters - x.shape[-1]
+    return ChannelPadding((missing // 2, missing - missing // 2), name=f"{name}_shortcut")(x)
+
+
+def residual(x: Any, convs: list[Conv], shortcut: str | None, *, name: str, layout: str) -> Any:
+    """Convolutions, the shortcut around them (Figure 2; None in a plain net), ReLU."""
+    y = x
+    for number, spec in enumerate(convs, 1):
+        y = conv(y, *spec, name=f"{name}_{number}", layout=layout, relu=number < len(convs))
+    if shortcut is not None:
+        stride = max(stride for _, _, stride in convs)
+        x = shortcut_to(x, convs[-1][0], stride, shortcut, name=name, layout=layout)
+        # Shortcut first: Keras walks a graph by recursion, and the way along the shortcuts is the short one.
+        y = layers.Add(name=f"{name}_add")([x, y])
+    return layers.Activation("relu", name=name)(y)
+
+
+def basic(width: int, stride: int, stride_in: int) -> list[Conv]:
+    """Two 3x3 convolutions (Figure 5, left); the first has the stride."""
+    return [(width, 3, stride), (width, 3, 1)]
+
+
+def bottleneck(width: int, stride: int, stride_in: int) -> list[Conv]:
+    """1x1, 3x3 and 1x1 convolutions (Figure 5, right); the `stride_in`-th has the stride."""
+    first, second = (stride, 1) if stride_in == 1 else (1, stride)
+    return [(width, 1, first), (width, 3, second), (4 * width, 1, 1)]
+
+
+# ------------------------------------------------------------------------------------------------ tables
+
+WIDTHS, CIFAR_WIDTHS = (64, 128, 256, 512), (16, 32, 64)
+BLOCKS: Mapping[str, Callable[..., list[Conv]]] = {"basic": basic, "bottleneck": bottleneck}
+LAYOUTS: Mapping[str, Mapping[str, Any]] = {
+    "keras": dict(bias=True, epsilon=1.001e-5, momentum=0.99, stride_in=1),
+    "torch": dict(bias=False, epsilon=1e-5, momentum=0.9, stride_in=2),
+}
+ACCEPTED: Mapping[str, Collection[str | None]] = dict(block=BLOCKS, layout=LAYOUTS, shortcut=("A", "B", None))
+
+TABLE: Mapping[str, Mapping[str, Any]] = {  # blocks in conv2_x to conv5_x (Table 1)
+    "ResNet18": dict(blocks=(2, 2, 2, 2), block="basic", shortcut="B", layout="torch"),
+    "ResNet34": dict(blocks=(3, 4, 6, 3), block="basic", shortcut="B", layout="torch"),
+    "ResNet50": dict(blocks=(3, 4, 6, 3), block="bottleneck", shortcut="B", layout="keras"),
+    "ResNet101": dict(blocks=(3, 4, 23, 3), block="bottleneck", shortcut="B", layout="keras"),
+    "ResNet152": dict(blocks=(3, 8, 36, 3), block="bottleneck", shortcut="B", layout="keras"),
+    "PlainNet18": dict(blocks=(2, 2, 2, 2), block="basic", shortcut=None, layout="torch"),
+    "PlainNet34": dict(blocks=(3, 4, 6, 3), block="basic", shortcut=None, layout="torch"),
+}
+
+CIFAR_TABLE: Mapping[str, Mapping[str, Any]] = {  # 6n + 2 layers (section 4.2)
+    "ResNet20CIFAR": dict(n=3, shortcut="A", nested=False),
+    "ResNet32CIFAR": dict(n=5, shortcut="A", nested=False),
+    "ResNet44CIFAR": dict(n=7, shortcut="A", nested=False),
+    "ResNet56CIFAR": dict(n=9, shortcut="A", nested=False),
+    "ResNet110CIFAR": dict(n=18, shortcut="A", nested=False),
+    "ResNet1202CIFAR": dict(n=200, shortcut="A", nested=True),  # too deep for Keras as one graph
+    "PlainNet20CIFAR": dict(n=3, shortcut=None, nested=False),
+    "PlainNet32CIFAR": dict(n=5, shortcut=None, nested=False),
+    "PlainNet44CIFAR": dict(n=7, shortcut=None, nested=False),
+    "PlainNet56CIFAR": dict(n=9, shortcut=None, nested=False),
+}
+
+# --------------------------------------------------------------------------------------- trunks and head
+
+
+def stages(
+    x: Any, blocks: tuple[int, ...], widths: tuple[int, ...], *, block: str, shortcut: str | None, layout: str,
+    nested: bool = False,
+) -> Any:  # fmt: skip
+    """conv2_x and so on: `blocks` blocks each, the first of every stage but conv2_x with a stride of 2."""
+    check(blocks, len(widths), block=block, shortcut=shortcut, layout=layout)
+    for number, (count, width) in enumerate(zip(blocks, widths, strict=True), 2):
+        outer = x
+        x = inputs = keras.Input(x.shape[1:], dtype=x.dtype) if nested else x
+        for position in range(1, count + 1):
+            stride = 2 if position == 1 and number > 2 else 1
+            convs = BLOCKS[block](width, stride, LAYOUTS[layout]["stride_in"])
+            x = residual(x, convs, shortcut, name=f"conv{number}_{position}", layout=layout)
+        x = keras.Model(inputs, x, name=f"conv{number}_x")(outer) if nested else x
+    return x
+
+
+def check(blocks: Any, stages: int, **settings: Any) -> None:
+    """Refuse what no row could have."""
+    for name, value in settings.items():
+        if value not in ACCEPTED[name]:
+            raise KerasVisionError(f"{name}={value!r}; accepted: {', '.join(map(repr, ACCEPTED[name]))}.")
+    counts = blocks if isinstance(blocks, tuple | list) else ()
+    if len(counts) != stages or any(not isinstance(count, int) or count < 1 for count in counts):
+        raise KerasVisionError(f"blocks={blocks!r}; give {stages} whole numbers of blocks, each at least 1.")
+
+
+def trunk(x: Any, *, blocks: tuple[int, ...], block: str, shortcut: str | None, layout: str) -> Any:
+    """conv1 to conv5_x: `(n, 224, 224, 3) -> (n, 7, 7, 512)`, with bottlenecks `(n, 7, 7, 2048)`."""
+    check(blocks, len(WIDTHS), layout=layout)
+    x = conv(x, 64, 7, 2, name="conv1", layout=layout)
+    x = layers.ZeroPadding2D(1, name="pool1_pad")(x)  # zeros, as after a ReLU nothing is lower
+    x = layers.MaxPooling2D(3, 2, name="pool1")(x)
+    return stages(x, blocks, WIDTHS, block=block, shortcut=shortcut, layout=layout)
+
+
+def cifar_trunk(x: Any, *, n: int, shortcut: str | None, nested: bool) -> Any:
+    """conv1 to conv4_x: `(n, 32, 32, 3) -> (n, 8, 8, 64)`; `nested` makes a model of each stage."""
+    if not isinstance(n, int) or n < 1:
+        raise KerasVisionError(f"n={n!r}; a net of 6n + 2 layers has n blocks in each stage, at least 1.")
+    x = conv(x, 16, 3, name="conv1", layout="torch")
+    return stages(x, (n,) * 3, CIFAR_WIDTHS, block="basic", shortcut=shortcut, layout="torch", nested=nested)
+
+
+def head(x: Any, classes: int, activation: str | None, **settings: Any) -> Any:
+    """Global average and classifier: `(n, h, w, c) -> (n, classes)`."""
+    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    return layers.Dense(classes, activation=activation, dtype="float32", name="fc")(x)
+
+
+# ------------------------------------------------------------------------------------------------ weights
+
+
+def torch_modules(*, blocks: tuple[int, ...], **settings: Any) -> Iterator[tuple[str, str]]:
+    """torchvision's module of each layer; the CIFAR files call their classifier "linear"."""
+    yield from (("conv1", "conv1_conv"), ("bn1", "conv1_bn"), ("linear", "fc"), ("fc", "fc"))
+    for stage, count in enumerate(blocks, 1):
+        for position in range(count):
+            module, own = f"layer{stage}.{position}", f"conv{stage + 1}_{position + 1}"
+            yield f"{module}.downsample.0", f"{own}_shortcut_conv"
+            yield f"{module}.downsample.1", f"{own}_shortcut_bn"
+            for number in (1, 2, 3):
+                yield f"{module}.conv{number}", f"{own}_{number}_conv"
+                yield f"{module}.bn{number}", f"{own}_{number}_bn"
+
+
+def keras_layers(blocks: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+    """Keras Applications' name of each layer; it counts the shortcut as convolution 0."""
+    yield "predictions", "fc"
+    for stage, count in enumerate(blocks, 2):
+        for position in range(1, count + 1):
+            for number, own in enumerate(("shortcut", "1", "2", "3")):
+                for part in ("conv", "bn"):
+                    theirs = f"conv{stage}_block{position}_{number}_{part}"
+                    yield theirs, f"conv{stage}_{position}_{own}_{part}"
+
+
+def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Keras Applications' and torchvision's names to the paper's; the two layouts do not take each other's weights."""
+    names = dict(torch_modules(**settings)) | dict(keras_layers(settings["blocks"]))
+    converted = from_channels_first(arrays, names)
+    bias = any(f"conv1_conv/{variable}" in converted for variable in ("bias", "1"))
+    layout = "keras" if bias else "torch"
+    if LAYOUTS[settings["layout"]]["bias"] != bias:
+        raise WeightsError(
+            f"weights in layout={layout!r}, {'with' if bias else 'without'} biases, for a network in "
+            f"layout={settings['layout']!r}: pass layout={layout!r}, or other weights (None for random ones)."
+        )
+    return converted
+
+
+def cifar_convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Names of the public CIFAR files, which are torchvision's, to the paper's."""
+    return from_channels_first(arrays, dict(torch_modules(blocks=(settings["n"],) * 3)))
+
+
+def cifar_file(file: str, sha256: str) -> WeightsFile:
+    """A file of ResNets in PyTorch, with option A."""
+    return WeightsFile(
+        name="cifar10",
+        file=file,
+        url="https://raw.githubusercontent.com/akamaster/pytorch_resnet_cifar10/"
+        f"d5489e8995e81e91ce6b1d69dcc98ad579b0b153/pretrained_models/{file}",
+        hash=f"sha256:{sha256}",
+        classes=10,
+        preprocessing=CIFAR,
+        source="CIFAR-10, by Yerlan Idelbayev",
+        licence="BSD-2-Clause (Yerlan Idelbayev); CIFAR-10 has no formal licence",
+    )
+
+
+def torch_file(name: str, file: str) -> WeightsFile:
+    """A file of torchvision, whose networks are in its own layout."""
+    return torchvision_file(name, file, layout="torch")
+
+
+CIFAR = dataclasses.replace(TORCH, size=(32, 32), resize_shorter=32)  # whole images
+
+WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
+    "ResNet18": (torch_file("imagenet", "resnet18-f37072fd.pth"),),
+    "ResNet34": (torch_file("imagenet", "resnet34-b627a593.pth"),),
+    "ResNet50": (
+        keras_file("resnet50", "2cb95161c43110f7111970584f804107", CAFFE),
+        keras_file("resnet50", "4d473c1dd8becc155b73f8504c6f6626", CAFFE, part="_notop"),
+        torch_file("torchvision", "resnet50-0676ba61.pth"),
+    ),
+    "ResNet101": (
+        keras_file("resnet101", "f1aeb4b969a6efcfb50fad2f0c20cfc5", CAFFE),
+        keras_file("resnet101", "88cf7a10940856eca736dc7b7e228a21", CAFFE, part="_notop"),
+        torch_file("torchvision", "resnet101-63fe2227.pth"),
+    ),
+    "ResNet152": (
+        keras_file("resnet152", "100835be76be38e30d865e96f2aaae62", CAFFE),
+        keras_file("resnet152", "ee4c566cf9a93f14d82f913c2dc6dd0c", CAFFE, part="_notop"),
+        torch_file("torchvision", "resnet152-394f9c45.pth"),
+    ),
+}
+CIFAR_WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
+    "ResNet20CIFAR": (
+        cifar_file("resnet20-12fca82f.th", "12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8"),
+    ),
+    "ResNet56CIFAR": (
+        cifar_file("resnet56-4bfd9763.th", "4bfd97631478d6b638d2764fd2baff3edb1d7d82252d54439343b6596b9b5367"),
+    ),
+}
+
+PAPER = Paper(
+    title="Deep Residual Learning for Image Recognition", authors="He, Zhang, Ren, Sun", year=2015, arxiv="1512.03385"
+)
+
+FAMILY = Family(
+    name="resnet",
+    paper=PAPER,
+    table_in_paper="Table 1",
+    table=TABLE,
+    trunk=trunk,
+    head=head,
+    head_layers=("fc",),
+    classifiers=("fc",),
+    preprocessing=CAFFE,
+    weights=WEIGHTS,
+    convert=convert,
+    deviations=(
+        'layout="keras" has biases and epsilon 1.001e-5, as in Keras\' weights; layout="torch" the stride on the 3x3',
+        "18 and 34 layers with projections (option B) where Table 2 has zero channels too (shortcut='A')",
+    ),
+)
+CIFAR_FAMILY = Family(
+    name="resnet",
+    paper=PAPER,
+    table_in_paper="section 4.2",
+    table=CIFAR_TABLE,
+    trunk=cifar_trunk,
+    head=head,
+    head_layers=("fc",),
+    classifiers=("fc",),
+    preprocessing=CIFAR,
+    classes=10,
+    weights=CIFAR_WEIGHTS,
+    convert=cifar_convert,
+    deviations=("pixels are normalised by channel; the paper subtracts a mean image",),
+)
+
+ResNet18 = FAMILY.constructor("ResNet18")
+ResNet34 = FAMILY.constructor("ResNet34")
+ResNet50 = FAMILY.constructor("ResNet50")
+ResNet101 = FAMILY.constructor("ResNet101")
+ResNet152 = FAMILY.constructor("ResNet152")
+PlainNet18 = FAMILY.constructor("PlainNet18")
+PlainNet34 = FAMILY.constructor("PlainNet34")
+ResNet20CIFAR = CIFAR_FAMILY.constructor("ResNet20CIFAR")
+ResNet32CIFAR = CIFAR_FAMILY.constructor("ResNet32CIFAR")
+ResNet44CIFAR = CIFAR_FAMILY.constructor("ResNet44CIFAR")
+ResNet56CIFAR = CIFAR_FAMILY.constructor("ResNet56CIFAR")
+ResNet110CIFAR = CIFAR_FAMILY.constructor("ResNet110CIFAR")
+ResNet1202CIFAR = CIFAR_FAMILY.constructor("ResNet1202CIFAR")
+PlainNet20CIFAR = CIFAR_FAMILY.constructor("PlainNet20CIFAR")
+PlainNet32CIFAR = CIFAR_FAMILY.constructor("PlainNet32CIFAR")
+PlainNet44CIFAR = CIFAR_FAMILY.constructor("PlainNet44CIFAR")
+PlainNet56CIFAR = CIFAR_FAMILY.constructor("PlainNet56CIFAR")
+preprocess_input = FAMILY.preprocess_input
+decode_predictions = FAMILY.decode_predictions
