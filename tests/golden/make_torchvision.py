@@ -50,7 +50,7 @@ def image(size: int) -> np.ndarray:
 
 
 def networks(models: Any) -> Iterator[tuple[str, Any]]:
-    """Each network with random weights; those with side classifiers without their conversion of torchvision's images."""
+    """Each network with random weights; those with side classifiers do not convert the images first."""
     for name in NETWORKS:
         bare = dict(aux_logits=True, transform_input=False, init_weights=False) if name in AUXILIARY else {}
         yield name, getattr(models, name)(weights=None, **bare).eval()
