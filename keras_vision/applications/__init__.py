@@ -1,7 +1,8 @@
 """Classifiers, one paper per file, with the signature of Keras Applications. Importing this registers all of them."""
 
-from keras_vision.applications import alexnet, googlenet, inception_v3, squeezenet, vgg
+from keras_vision.applications import alexnet, bn_inception, googlenet, inception_v3, squeezenet, vgg
 from keras_vision.applications.alexnet import AlexNet, CaffeNet
+from keras_vision.applications.bn_inception import BNInception, BNInceptionSeparable
 from keras_vision.applications.googlenet import GoogLeNet, GoogLeNetBN
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
 from keras_vision.applications.squeezenet import (
@@ -37,6 +38,8 @@ __all__ = [
     "VGG19",
     "VGG19BN",
     "AlexNet",
+    "BNInception",
+    "BNInceptionSeparable",
     "CaffeNet",
     "GoogLeNet",
     "GoogLeNetBN",
@@ -48,6 +51,7 @@ __all__ = [
     "SqueezeNetSimpleBypass",
     "SqueezeNetV1_1",
     "alexnet",
+    "bn_inception",
     "create_model",
     "googlenet",
     "inception_v3",
