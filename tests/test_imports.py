@@ -28,6 +28,7 @@ ALLOWED = {
     "layers": BELOW_LAYERS,
     "graph": BELOW_LAYERS | {"layers", "model"},
     "model": BELOW_LAYERS | {"layers", "graph"},
+    "batch_norm": BELOW_MODEL,
     "weights": BELOW_MODEL,
     "data": BELOW_MODEL,
     "export": BELOW_MODEL | {"data"},
