@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "applications",
+    "batch_norm",
     "data",
     "evaluation",
     "export",
@@ -29,6 +30,8 @@ _NAMES = {  # public name -> the module that makes it work; importing `applicati
     "list_models": "applications",
     "model_card": "applications",
     "taps": "applications",
+    "fold_batch_norm": "batch_norm",
+    "recalibrate_batch_norm": "batch_norm",
     "KerasVisionError": "errors",
     "Preprocessing": "runtime",
 }

@@ -29,6 +29,7 @@ ALLOWED = {
     "graph": BELOW_LAYERS | {"layers", "model"},
     "model": BELOW_LAYERS | {"layers", "graph"},
     "fully_convolutional": BELOW_LAYERS | {"layers", "graph", "model"},
+    "batch_norm": BELOW_MODEL,
     "weights": BELOW_MODEL,
     "data": BELOW_MODEL,
     "export": BELOW_MODEL | {"data"},

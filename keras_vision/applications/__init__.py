@@ -1,7 +1,18 @@
 """Classifiers, one paper per file, with the signature of Keras Applications. Importing this registers all of them."""
 
-from keras_vision.applications import alexnet, googlenet, inception_v3, resnet, senet, squeezenet, vgg, xception
+from keras_vision.applications import (
+    alexnet,
+    bn_inception,
+    googlenet,
+    inception_v3,
+    resnet,
+    senet,
+    squeezenet,
+    vgg,
+    xception,
+)
 from keras_vision.applications.alexnet import AlexNet, CaffeNet
+from keras_vision.applications.bn_inception import BNInception, BNInceptionSeparable
 from keras_vision.applications.googlenet import GoogLeNet, GoogLeNetBN
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
 from keras_vision.applications.resnet import (
@@ -66,6 +77,8 @@ __all__ = [
     "VGG19",
     "VGG19BN",
     "AlexNet",
+    "BNInception",
+    "BNInceptionSeparable",
     "CaffeNet",
     "GoogLeNet",
     "GoogLeNetBN",
@@ -101,6 +114,7 @@ __all__ = [
     "SqueezeNetV1_1",
     "Xception",
     "alexnet",
+    "bn_inception",
     "create_model",
     "fully_convolutional",
     "googlenet",

@@ -38,5 +38,10 @@ def conv_bn_relu(
     Source: Ioffe & Szegedy (2015), section 3.2.
     """
     x = layers.Conv2D(filters, kernel, strides, padding, use_bias=use_bias, name=f"{name}_conv")(x)
+    return bn_relu(x, name=name, epsilon=epsilon, scale=scale, momentum=momentum)
+
+
+def bn_relu(x: Any, *, name: str, epsilon: float, scale: bool = True, momentum: float = 0.9) -> Any:
+    """Batch norm and ReLU, `{name}_bn` and `name`: `(n, h, w, c) -> (n, h, w, c)`."""
     x = layers.BatchNormalization(epsilon=epsilon, momentum=momentum, scale=scale, name=f"{name}_bn")(x)
     return layers.Activation("relu", name=name)(x)

@@ -17,6 +17,8 @@ MODELS = kv.list_models()
 
 COUNTS = {  # published: all and trainable parameters, with the default classes and without the classifier
     "AlexNet": (62_378_344, 62_378_344, 3_747_200, 3_747_200),
+    "BNInception": (11_305_256, 11_285_224, 10_280_256, 10_260_224),
+    "BNInceptionSeparable": (11_298_560, 11_278_528, 10_273_560, 10_253_528),
     "CaffeNet": (60_965_224, 60_965_224, 2_334_080, 2_334_080),
     "GoogLeNet": (6_998_552, 6_998_552, 5_973_552, 5_973_552),
     "GoogLeNetBN": (6_639_464, 6_624_904, 5_614_464, 5_599_904),
@@ -66,6 +68,8 @@ SR_COUNTS = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704,
 PCT_COUNTS = {0.01: 1_473_128, 0.25: 2_421_352, 0.5: 3_404_392, 0.75: 4_387_432, 0.99: 5_325_416}  # at sr=0.5
 SETTINGS = [  # trainable parameters of settings other than a row's
     ("AlexNet", dict(groups=2), 60_965_224),
+    ("BNInception", dict(use_bias=True), 11_295_240),
+    ("BNInception", dict(gamma=False), 11_275_208),
     ("GoogLeNet", dict(auxiliary="strided"), 13_378_280),
     ("GoogLeNetBN", dict(auxiliary="adaptive"), 13_004_888),
     ("ResNet50", dict(layout="torch"), 25_557_032),
@@ -88,10 +92,11 @@ INPUTS = dict.fromkeys(CIFAR, 32) | {
 }
 INPUTS |= {name: 227 if name.startswith("SqueezeNet") else 224 for name in MODELS if name not in INPUTS}
 FEATURES = {"AlexNet": 256, "CaffeNet": 256, "GoogLeNet": 1024, "InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512}
+FEATURES |= {"BNInception": 1024}
 FEATURES |= {"SE": 2048, "Xception": 2048, "PlainNet": 512, "ResNet18": 512, "ResNet34": 512}
 FEATURES = dict.fromkeys(CIFAR, 64) | FEATURES | {"ResNet": 2048}
 SMALLEST = (
-    *("CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
+    *("BNInception", "CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
     *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "ResNet18", "ResNet20CIFAR", "SEResNet50"),
 )
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]

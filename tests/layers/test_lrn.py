@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vision.errors import KerasVisionError
-from keras_vision.layers import LocalResponseNormalization
+from keras_vision.layers import LocalResponseNormalization, local_response_norm
 
 VALUES = np.random.default_rng(0).normal(0, 20, (2, 3, 4, 11)).astype("float32")
 
@@ -70,3 +70,13 @@ def test_config_round_trip():
 def test_bad_arguments(arguments, says):
     with pytest.raises(KerasVisionError, match=says):
         LocalResponseNormalization(**arguments)
+
+
+def test_kinds_are_those_of_the_paper_and_of_caffe():
+    image = keras.Input((3, 4, 11))
+    for kind, k, scaling in (("paper", 2.0, "paper"), ("caffe", 1.0, "caffe")):
+        layer = local_response_norm(image, kind, name="norm")._keras_history.operation
+        assert (layer.size, layer.alpha, layer.beta, layer.k, layer.scaling) == (5, 1e-4, 0.75, k, scaling)
+    assert local_response_norm(image, None, name="norm") is image
+    with pytest.raises(KerasVisionError, match="lrn='other'; accepted: None, 'paper', 'caffe'"):
+        local_response_norm(image, "other", name="norm")
