@@ -1,6 +1,19 @@
 """Classifiers, one paper per file, with the signature of Keras Applications. Importing this registers all of them."""
 
-from keras_vision.applications import inception_v3, resnet, squeezenet, vgg
+from keras_vision.applications import densenet, inception_v3, resnet, squeezenet, vgg
+from keras_vision.applications.densenet import (
+    DenseNet40K12,
+    DenseNet100K12,
+    DenseNet100K24,
+    DenseNet121,
+    DenseNet161,
+    DenseNet169,
+    DenseNet201,
+    DenseNetB100K12,
+    DenseNetBC100K12,
+    DenseNetBC100K24,
+    DenseNetC100K12,
+)
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
 from keras_vision.applications.resnet import (
     PlainNet18,
@@ -53,6 +66,17 @@ __all__ = [
     "VGG16C",
     "VGG19",
     "VGG19BN",
+    "DenseNet40K12",
+    "DenseNet100K12",
+    "DenseNet100K24",
+    "DenseNet121",
+    "DenseNet161",
+    "DenseNet169",
+    "DenseNet201",
+    "DenseNetB100K12",
+    "DenseNetBC100K12",
+    "DenseNetBC100K24",
+    "DenseNetC100K12",
     "InceptionV3",
     "InceptionV3_79",
     "InceptionV3_151",
@@ -78,6 +102,7 @@ __all__ = [
     "SqueezeNetSimpleBypass",
     "SqueezeNetV1_1",
     "create_model",
+    "densenet",
     "inception_v3",
     "list_models",
     "model_card",

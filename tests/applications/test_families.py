@@ -1,6 +1,7 @@
 """What holds for every registered model; a new model is tested by being registered (and fails without its counts)."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,17 @@ from keras_vision.model import VisionModel
 MODELS = kv.list_models()
 
 COUNTS = {  # published: all and trainable parameters, with the default classes and without the classifier
+    "DenseNet121": (8_062_504, 7_978_856, 7_037_504, 6_953_856),
+    "DenseNet161": (28_900_936, 28_681_000, 26_691_936, 26_472_000),
+    "DenseNet169": (14_307_880, 14_149_480, 12_642_880, 12_484_480),
+    "DenseNet201": (20_242_984, 20_013_928, 18_321_984, 18_092_928),
+    "DenseNet40K12": (1_037_818, 1_019_722, 1_033_328, 1_015_232),
+    "DenseNet100K12": (7_096_858, 6_979_642, 7_085_168, 6_967_952),
+    "DenseNet100K24": (27_480_346, 27_249_082, 27_457_136, 27_225_872),
+    "DenseNetB100K12": (1_216_282, 1_180_666, 1_210_352, 1_174_736),
+    "DenseNetC100K12": (4_084_914, 4_013_370, 4_078_144, 4_006_600),
+    "DenseNetBC100K12": (793_150, 769_162, 789_720, 765_732),
+    "DenseNetBC100K24": (3_068_482, 3_020_506, 3_061_632, 3_013_656),
     "InceptionV3": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_151": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_79": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
@@ -54,6 +66,8 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
 SR_COUNTS = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
 PCT_COUNTS = {0.01: 1_473_128, 0.25: 2_421_352, 0.5: 3_404_392, 0.75: 4_387_432, 0.99: 5_325_416}  # at sr=0.5
 SETTINGS = [  # trainable parameters of settings other than a row's
+    pytest.param("DenseNetBC100K12", dict(depth=250, growth=24), 15_324_406, marks=pytest.mark.slow),
+    pytest.param("DenseNetBC100K12", dict(depth=190, growth=40), 25_624_430, marks=pytest.mark.slow),
     ("ResNet50", dict(layout="torch"), 25_557_032),
     ("ResNet101", dict(layout="torch"), 44_549_160),
     ("ResNet152", dict(layout="torch"), 60_192_808),
@@ -63,14 +77,17 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
     *[("SqueezeNet", dict(sr=0.5, pct_3x3=pct), count) for pct, count in PCT_COUNTS.items()],
 ]
-CIFAR = [name for name in MODELS if name.endswith("CIFAR")]
+CIFAR = [name for name in MODELS if re.search(r"CIFAR$|\dK\d+$", name)]
 INPUTS = {"InceptionV3": 299, "InceptionV3_151": 151, "InceptionV3_79": 79}
 INPUTS |= {name: 227 for name in MODELS if name.startswith("Squeeze")} | dict.fromkeys(CIFAR, 32)
 FEATURES = {"InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512, "PlainNet": 512, "ResNet18": 512, "ResNet34": 512}
-FEATURES = dict.fromkeys(CIFAR, 64) | FEATURES | {"ResNet": 2048}
+FEATURES |= {"DenseNet121": 1024, "DenseNet161": 2208, "DenseNet169": 1664, "DenseNet201": 1920}
+FEATURES |= {"DenseNet40K12": 448, "DenseNet100K12": 1168, "DenseNet100K24": 2320, "DenseNetB100K12": 592}
+FEATURES |= {"DenseNetC100K12": 676, "DenseNetBC100K12": 342, "DenseNetBC100K24": 684}
+FEATURES = {name: 64 for name in CIFAR if name.endswith("CIFAR")} | FEATURES | {"ResNet": 2048}
 SMALLEST = (
     "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass", "VGG11", "VGG11LRN", "VGG11BN",
-    "ResNet18", "ResNet20CIFAR",
+    "ResNet18", "ResNet20CIFAR", "DenseNet40K12",
 )  # fmt: skip
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
