@@ -135,23 +135,28 @@ def feature_maps(model: keras.Model, start: Geometry = (Axis(), Axis())) -> Iter
         yield layer, axes[id(output)]
 
 
-def multiply_adds(model: keras.Model) -> int | None:
-    """Multiply-adds of all convolutions and dense layers for one image; None where the input size is open."""
+def multiply_adds(model: keras.Model, size: tuple[int | None, ...] = (None, None)) -> int | None:
+    """Multiply-adds of all convolutions and dense layers for one image; None where the input size is open.
+
+    `size` is the (height, width) of a nested model's input, whose own graph leaves it open.
+    """
+    cells = [{} if side is None else _cells(model, axis, side) for axis, side in enumerate(size)]
     total = 0
     for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            if (inner := multiply_adds(layer)) is None:
-                return None
-            total += inner
-            continue
         kernels = [w for w in layer.weights if w.name.endswith("kernel")]
         if not kernels:
             continue
-        source = layer.input if isinstance(layer, layers.Conv2DTranspose) else layer.output
-        positions = source.shape[1:-1]
+        sources, output = call_of(layer)
+        source = sources[0] if isinstance(layer, keras.Model | layers.Conv2DTranspose) else output
+        positions: list[Any] = [
+            side or cell.get(id(source)) for side, cell in zip(source.shape[1:-1], cells, strict=False)
+        ]
         if None in positions:
             return None
-        total += sum(math.prod(k.shape) for k in kernels) * math.prod(positions)
+        if isinstance(layer, keras.Model):
+            total += multiply_adds(layer, tuple(positions)) or 0
+        else:
+            total += sum(math.prod(k.shape) for k in kernels) * math.prod(positions)
     return total
 
 

@@ -12,7 +12,8 @@ from keras_vision.errors import KerasVisionError
 from keras_vision.layers import AtrousPooling2D
 
 MODELS = kv.list_models()
-DEEP = ("ResNet101", "ResNet152", "ResNet110CIFAR")  # seconds to build
+DEEP = ["ResNet101", "ResNet152", "ResNet110CIFAR", "DenseNet161"]  # seconds to build
+DEEP += [*kv.list_models("DenseNet*100K*"), *kv.list_models("DenseNet?01"), *kv.list_models("DenseNet?69")]
 
 
 def averaging(layer):

@@ -3,6 +3,7 @@
 from keras_vision.applications import (
     alexnet,
     bn_inception,
+    densenet,
     googlenet,
     inception_v3,
     resnet,
@@ -13,6 +14,19 @@ from keras_vision.applications import (
 )
 from keras_vision.applications.alexnet import AlexNet, CaffeNet
 from keras_vision.applications.bn_inception import BNInception, BNInceptionSeparable
+from keras_vision.applications.densenet import (
+    DenseNet40K12,
+    DenseNet100K12,
+    DenseNet100K24,
+    DenseNet121,
+    DenseNet161,
+    DenseNet169,
+    DenseNet201,
+    DenseNetB100K12,
+    DenseNetBC100K12,
+    DenseNetBC100K24,
+    DenseNetC100K12,
+)
 from keras_vision.applications.googlenet import GoogLeNet, GoogLeNetBN
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
 from keras_vision.applications.resnet import (
@@ -80,6 +94,17 @@ __all__ = [
     "BNInception",
     "BNInceptionSeparable",
     "CaffeNet",
+    "DenseNet40K12",
+    "DenseNet100K12",
+    "DenseNet100K24",
+    "DenseNet121",
+    "DenseNet161",
+    "DenseNet169",
+    "DenseNet201",
+    "DenseNetB100K12",
+    "DenseNetBC100K12",
+    "DenseNetBC100K24",
+    "DenseNetC100K12",
     "GoogLeNet",
     "GoogLeNetBN",
     "InceptionV3",
@@ -116,6 +141,7 @@ __all__ = [
     "alexnet",
     "bn_inception",
     "create_model",
+    "densenet",
     "fully_convolutional",
     "googlenet",
     "inception_v3",

@@ -22,12 +22,16 @@ def keras_file(
     md5: str,
     preprocessing: Preprocessing,
     *,
+    model: str = "",
     part: str = "",
     source: str = "ImageNet, Keras Applications",
     licence: str = "MIT (Keras Applications); ImageNet terms",
 ) -> WeightsFile:
-    """A file of Keras Applications, by its folder there; `part` is "_notop" for the trunk alone."""
-    file = f"{folder}_weights_tf_dim_ordering_tf_kernels{part}.h5"
+    """A file of Keras Applications, named after its folder there or after one `model` of several in it.
+
+    `part` is "_notop" for the trunk alone.
+    """
+    file = f"{model or folder}_weights_tf_dim_ordering_tf_kernels{part}.h5"
     return WeightsFile(
         name=f"imagenet{part}",
         file=file,

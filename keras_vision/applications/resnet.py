@@ -121,7 +121,7 @@ def stages(
     check(blocks, len(widths), block=block, shortcut=shortcut, layout=layout)
     for number, (count, width) in enumerate(zip(blocks, widths, strict=True), 2):
         outer = x
-        x = inputs = keras.Input(x.shape[1:], dtype=x.dtype) if nested else x
+        x = inputs = keras.Input((None, None, x.shape[-1]), dtype=x.dtype) if nested else x
         for position in range(1, count + 1):
             stride = 2 if position == 1 and number > 2 else 1
             convs = BLOCKS[block](width, stride, LAYOUTS[layout]["stride_in"])
@@ -181,7 +181,7 @@ def torch_modules(*, blocks: tuple[int, ...], **settings: Any) -> Iterator[tuple
 
 def keras_layers(blocks: tuple[int, ...]) -> Iterator[tuple[str, str]]:
     """Keras Applications' name of each layer; it counts the shortcut as convolution 0."""
-    yield "predictions", "fc"
+    yield from (("predictions", "fc"), ("probs", "fc"))  # of older releases
     for stage, count in enumerate(blocks, 2):
         for position in range(1, count + 1):
             for number, own in enumerate(("shortcut", "1", "2", "3")):
@@ -224,6 +224,11 @@ def cifar_file(file: str, sha256: str) -> WeightsFile:
     )
 
 
+def applications_file(model: str, md5: str, part: str = "") -> WeightsFile:
+    """A file of Keras Applications."""
+    return keras_file("resnet", md5, CAFFE, model=model, part=part)
+
+
 def torch_file(name: str, file: str) -> WeightsFile:
     """A file of torchvision, whose networks are in its own layout."""
     return torchvision_file(name, file, layout="torch")
@@ -235,18 +240,18 @@ WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
     "ResNet18": (torch_file("imagenet", "resnet18-f37072fd.pth"),),
     "ResNet34": (torch_file("imagenet", "resnet34-b627a593.pth"),),
     "ResNet50": (
-        keras_file("resnet50", "2cb95161c43110f7111970584f804107", CAFFE),
-        keras_file("resnet50", "4d473c1dd8becc155b73f8504c6f6626", CAFFE, part="_notop"),
+        applications_file("resnet50", "2cb95161c43110f7111970584f804107"),
+        applications_file("resnet50", "4d473c1dd8becc155b73f8504c6f6626", part="_notop"),
         torch_file("torchvision", "resnet50-0676ba61.pth"),
     ),
     "ResNet101": (
-        keras_file("resnet101", "f1aeb4b969a6efcfb50fad2f0c20cfc5", CAFFE),
-        keras_file("resnet101", "88cf7a10940856eca736dc7b7e228a21", CAFFE, part="_notop"),
+        applications_file("resnet101", "f1aeb4b969a6efcfb50fad2f0c20cfc5"),
+        applications_file("resnet101", "88cf7a10940856eca736dc7b7e228a21", part="_notop"),
         torch_file("torchvision", "resnet101-63fe2227.pth"),
     ),
     "ResNet152": (
-        keras_file("resnet152", "100835be76be38e30d865e96f2aaae62", CAFFE),
-        keras_file("resnet152", "ee4c566cf9a93f14d82f913c2dc6dd0c", CAFFE, part="_notop"),
+        applications_file("resnet152", "100835be76be38e30d865e96f2aaae62"),
+        applications_file("resnet152", "ee4c566cf9a93f14d82f913c2dc6dd0c", part="_notop"),
         torch_file("torchvision", "resnet152-394f9c45.pth"),
     ),
 }

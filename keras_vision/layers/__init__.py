@@ -8,6 +8,7 @@ from keras_vision.layers.convolution import bn_relu, conv_bn_relu, conv_relu
 from keras_vision.layers.fully_connected import fc6_to_fc8
 from keras_vision.layers.inception import average_pool, conv_names, inception, max_pool
 from keras_vision.layers.lrn import LocalResponseNormalization, local_response_norm
+from keras_vision.layers.recomputed import Recomputed
 from keras_vision.layers.squeeze_excite import excitation, recalibrated_residual, squeeze_excite
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ChannelPadding",
     "LocalResponseNormalization",
     "OverhangPadding2D",
+    "Recomputed",
     "average_pool",
     "bn_relu",
     "ceil_max_pool",

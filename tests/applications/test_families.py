@@ -1,6 +1,7 @@
 """What holds for every registered model; a new model is tested by being registered (and fails without its counts)."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -22,6 +23,17 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
     "CaffeNet": (60_965_224, 60_965_224, 2_334_080, 2_334_080),
     "GoogLeNet": (6_998_552, 6_998_552, 5_973_552, 5_973_552),
     "GoogLeNetBN": (6_639_464, 6_624_904, 5_614_464, 5_599_904),
+    "DenseNet121": (8_062_504, 7_978_856, 7_037_504, 6_953_856),
+    "DenseNet161": (28_900_936, 28_681_000, 26_691_936, 26_472_000),
+    "DenseNet169": (14_307_880, 14_149_480, 12_642_880, 12_484_480),
+    "DenseNet201": (20_242_984, 20_013_928, 18_321_984, 18_092_928),
+    "DenseNet40K12": (1_037_818, 1_019_722, 1_033_328, 1_015_232),
+    "DenseNet100K12": (7_096_858, 6_979_642, 7_085_168, 6_967_952),
+    "DenseNet100K24": (27_480_346, 27_249_082, 27_457_136, 27_225_872),
+    "DenseNetB100K12": (1_216_282, 1_180_666, 1_210_352, 1_174_736),
+    "DenseNetC100K12": (4_084_914, 4_013_370, 4_078_144, 4_006_600),
+    "DenseNetBC100K12": (793_150, 769_162, 789_720, 765_732),
+    "DenseNetBC100K24": (3_068_482, 3_020_506, 3_061_632, 3_013_656),
     "InceptionV3": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_151": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_79": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
@@ -72,6 +84,8 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     ("BNInception", dict(gamma=False), 11_275_208),
     ("GoogLeNet", dict(auxiliary="strided"), 13_378_280),
     ("GoogLeNetBN", dict(auxiliary="adaptive"), 13_004_888),
+    pytest.param("DenseNetBC100K12", dict(depth=250, growth=24), 15_324_406, marks=pytest.mark.slow),
+    pytest.param("DenseNetBC100K12", dict(depth=190, growth=40), 25_624_430, marks=pytest.mark.slow),
     ("ResNet50", dict(layout="torch"), 25_557_032),
     ("ResNet101", dict(layout="torch"), 44_549_160),
     ("ResNet152", dict(layout="torch"), 60_192_808),
@@ -81,7 +95,7 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
     *[("SqueezeNet", dict(sr=0.5, pct_3x3=pct), count) for pct, count in PCT_COUNTS.items()],
 ]
-CIFAR = [name for name in MODELS if name.endswith("CIFAR")]
+CIFAR = [name for name in MODELS if re.search(r"CIFAR$|\dK\d+$", name)]
 INPUTS = dict.fromkeys(CIFAR, 32) | {
     "AlexNet": 227,
     "CaffeNet": 227,
@@ -94,10 +108,14 @@ INPUTS |= {name: 227 if name.startswith("SqueezeNet") else 224 for name in MODEL
 FEATURES = {"AlexNet": 256, "CaffeNet": 256, "GoogLeNet": 1024, "InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512}
 FEATURES |= {"BNInception": 1024}
 FEATURES |= {"SE": 2048, "Xception": 2048, "PlainNet": 512, "ResNet18": 512, "ResNet34": 512}
-FEATURES = dict.fromkeys(CIFAR, 64) | FEATURES | {"ResNet": 2048}
+FEATURES |= {"DenseNet121": 1024, "DenseNet161": 2208, "DenseNet169": 1664, "DenseNet201": 1920}
+FEATURES |= {"DenseNet40K12": 448, "DenseNet100K12": 1168, "DenseNet100K24": 2320, "DenseNetB100K12": 592}
+FEATURES |= {"DenseNetC100K12": 676, "DenseNetBC100K12": 342, "DenseNetBC100K24": 684}
+FEATURES = {name: 64 for name in CIFAR if name.endswith("CIFAR")} | FEATURES | {"ResNet": 2048}
 SMALLEST = (
     *("BNInception", "CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
-    *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "ResNet18", "ResNet20CIFAR", "SEResNet50"),
+    *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "ResNet18", "ResNet20CIFAR", "DenseNet40K12"),
+    "SEResNet50",
 )
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 

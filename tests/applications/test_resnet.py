@@ -12,6 +12,7 @@ import keras_vision as kv
 from keras_vision import graph
 from keras_vision.applications import resnet
 from keras_vision.errors import KerasVisionError, WeightsError
+from keras_vision.fully_convolutional import fully_convolutional
 
 SHAPE = (64, 64, 3)
 DEEP = [pytest.param(name, marks=pytest.mark.slow) for name in ("ResNet101", "ResNet152")]
@@ -249,6 +250,12 @@ def test_nested_stages_are_dilated(output_stride, flat_and_nested, tmp_path):
     flat, nested = (kv.create_model(name, **arguments) for name in ("ResNet20CIFAR", "ResNet1202CIFAR"))
     x = np.random.default_rng(0).normal(0, 1, (1, 32, 32, 3)).astype("float32")
     assert flat(x).shape[1] == 32 // output_stride
+    np.testing.assert_allclose(nested(x), flat(x), atol=1e-5)
+
+
+def test_nested_stages_take_images_of_other_sizes(flat_and_nested):
+    x = np.random.default_rng(0).normal(0, 1, (2, 48, 33, 3)).astype("float32")
+    flat, nested = (fully_convolutional(model) for model in flat_and_nested)
     np.testing.assert_allclose(nested(x), flat(x), atol=1e-5)
 
 

@@ -17,6 +17,8 @@ make_torchvision = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make_torchvision)
 
 MODELS = {  # torchvision's constructor: ours, and the settings in which it differs from the row
+    "densenet121": ("DenseNet121", dict(epsilon=1e-5)),
+    "densenet161": ("DenseNet161", {}),
     "resnet18": ("ResNet18", {}),
     "resnet50": ("ResNet50", dict(layout="torch")),
     "squeezenet1_0": ("SqueezeNet", dict(conv10_padding=0)),
@@ -30,7 +32,7 @@ MODELS = {  # torchvision's constructor: ours, and the settings in which it diff
     "googlenet": ("GoogLeNetBN", dict(auxiliary="adaptive")),
     "inception_v3": ("InceptionV3", dict(gamma=True, count_padding=True, auxiliary="batch_norm")),
 }
-SLOW = ("vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
+SLOW = ("densenet161", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
 VARIABLES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
 VARIABLES |= {"moving_mean": "running_mean", "moving_variance": "running_var"}
 

@@ -1,0 +1,265 @@
+"""DenseNet (Huang et al., 2016), Table 1 and, for CIFAR, Table 2.
+
+Deviations: the dropout of the experiments without augmentation is left out. `recompute=True` computes each layer again
+for its gradient, concatenation included, so that training keeps memory linear in depth, where it is quadratic without.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_vision.applications._family import Family
+from keras_vision.applications._public_files import TORCH, keras_file, torchvision_file
+from keras_vision.errors import KerasVisionError
+from keras_vision.layers import Recomputed
+from keras_vision.registry import Paper, WeightsFile
+from keras_vision.runtime.preprocessing import Preprocessing
+from keras_vision.weights import from_channels_first
+
+# ------------------------------------------------------------------------------------------------- tables
+
+BC = dict(bottleneck=True, compression=0.5)
+IMAGENET = dict(**BC, recompute=False)
+
+TABLE: Mapping[str, Mapping[str, Any]] = {  # layers per dense block (Table 1)
+    "DenseNet121": dict(blocks=(6, 12, 24, 16), growth=32, epsilon=1.001e-5, **IMAGENET),
+    "DenseNet169": dict(blocks=(6, 12, 32, 32), growth=32, epsilon=1.001e-5, **IMAGENET),
+    "DenseNet201": dict(blocks=(6, 12, 48, 32), growth=32, epsilon=1.001e-5, **IMAGENET),
+    "DenseNet161": dict(blocks=(6, 12, 36, 24), growth=48, epsilon=1e-5, **IMAGENET),
+}
+
+CIFAR_TABLE: Mapping[str, Mapping[str, Any]] = {  # L and k (Table 2)
+    "DenseNet40K12": dict(depth=40, growth=12, bottleneck=False, compression=1.0, recompute=False),
+    "DenseNet100K12": dict(depth=100, growth=12, bottleneck=False, compression=1.0, recompute=False),
+    "DenseNet100K24": dict(depth=100, growth=24, bottleneck=False, compression=1.0, recompute=False),
+    "DenseNetB100K12": dict(depth=100, growth=12, bottleneck=True, compression=1.0, recompute=False),
+    "DenseNetC100K12": dict(depth=100, growth=12, bottleneck=False, compression=0.5, recompute=False),
+    "DenseNetBC100K12": dict(depth=100, growth=12, **BC, recompute=False),
+    "DenseNetBC100K24": dict(depth=100, growth=24, **BC, recompute=False),
+}
+
+# ------------------------------------------------------------------------------------------------- blocks
+
+
+def conv(x: Any, filters: int, kernel: int, *, name: str, epsilon: float, recompute: bool = False) -> Any:
+    """Batch norm, ReLU, convolution without bias; the last takes the name."""
+    momentum = 0.9**0.5 if recompute else 0.9  # each batch is seen twice then
+    x = layers.BatchNormalization(epsilon=epsilon, momentum=momentum, name=f"{name}_bn")(x)
+    x = layers.Activation("relu", name=f"{name}_relu")(x)
+    return layers.Conv2D(
+        filters, kernel, padding="same", use_bias=False, kernel_initializer="he_normal", name=name
+    )(x)  # fmt: skip
+
+
+def dense_layer(
+    maps: list[Any], *, name: str, growth: int, bottleneck: bool, epsilon: float, recompute: bool
+) -> Any:  # fmt: skip
+    """H on all earlier maps (Eq. 2): `[(n, h, w, c), (n, h, w, growth), ...] -> (n, h, w, growth)`."""
+    inputs = [keras.Input((None, None, x.shape[-1]), dtype=x.dtype) for x in maps] if recompute else maps
+    x = layers.Concatenate(name=f"{name}_concat")(inputs) if len(inputs) > 1 else inputs[0]
+    if bottleneck:
+        x = conv(x, 4 * growth, 1, name=f"{name}_1x1", epsilon=epsilon, recompute=recompute)
+    x = conv(x, growth, 3, name=name, epsilon=epsilon, recompute=recompute)
+    return Recomputed(inputs, x, name=name)(maps) if recompute else x
+
+
+def dense_block(x: Any, count: int, *, name: str, **settings: Any) -> Any:
+    """`count` layers, each on the maps of all before it (Figure 1): `(n, h, w, c) -> (n, h, w, c + count * growth)`."""
+    maps = [x]
+    for number in range(1, count + 1):
+        maps.append(dense_layer(maps, name=f"{name}_{number}", **settings))
+    return layers.Concatenate(name=name)(maps)
+
+
+def transition(x: Any, compression: float, *, name: str, epsilon: float) -> Any:
+    """1x1 convolution and 2x2 average pooling: `(n, h, w, c) -> (n, h/2, w/2, compression * c)`."""
+    x = conv(x, int(compression * x.shape[-1]), 1, name=f"{name}_1x1", epsilon=epsilon)
+    return layers.AveragePooling2D(2, 2, name=name)(x)
+
+
+# ---------------------------------------------------------------------------------------- trunks and head
+
+
+def dense_blocks(x: Any, blocks: tuple[int, ...], compression: float, *, epsilon: float, **settings: Any) -> Any:
+    """Dense blocks with transitions between them, batch norm and ReLU after the last."""
+    for number, count in enumerate(blocks, 1):
+        x = dense_block(x, count, name=f"dense{number}", epsilon=epsilon, **settings)
+        if number < len(blocks):
+            x = transition(x, compression, name=f"transition{number}", epsilon=epsilon)
+    x = layers.BatchNormalization(epsilon=epsilon, momentum=0.9, name="norm_bn")(x)
+    return layers.Activation("relu", name="norm")(x)
+
+
+def check(growth: Any, compression: Any, blocks: Any) -> None:
+    """Refuse what no row could have."""
+    if not isinstance(growth, int) or growth < 1:
+        raise KerasVisionError(f"growth={growth!r}; each layer adds a whole number of maps, at least 1.")
+    if not isinstance(compression, int | float) or not 0 < compression <= 1:
+        raise KerasVisionError(f"compression={compression!r}; a transition keeps a share of its maps, above 0 to 1.")
+    counts = blocks if isinstance(blocks, tuple | list) else ()
+    if not counts or any(not isinstance(count, int) or count < 1 for count in counts):
+        raise KerasVisionError(f"blocks={blocks!r}; give whole numbers of layers, each at least 1.")
+
+
+def trunk(
+    x: Any, *, blocks: tuple[int, ...], growth: int, bottleneck: bool, compression: float, epsilon: float,
+    recompute: bool,
+) -> Any:  # fmt: skip
+    """conv1 to dense4: `(n, 224, 224, 3) -> (n, 7, 7, 1024)` for DenseNet-121."""
+    check(growth, compression, blocks)
+    x = layers.ZeroPadding2D(3, name="conv1_pad")(x)
+    x = layers.Conv2D(
+        2 * growth, 7, 2, use_bias=False, kernel_initializer="he_normal", name="conv1_conv"
+    )(x)  # fmt: skip
+    x = layers.BatchNormalization(epsilon=epsilon, momentum=0.9, name="conv1_bn")(x)
+    x = layers.Activation("relu", name="conv1")(x)
+    x = layers.ZeroPadding2D(1, name="pool1_pad")(x)  # with zeros: after a ReLU nothing is lower
+    x = layers.MaxPooling2D(3, 2, name="pool1")(x)
+    settings = dict(growth=growth, bottleneck=bottleneck, recompute=recompute)
+    return dense_blocks(x, blocks, compression, epsilon=epsilon, **settings)
+
+
+def cifar_trunk(
+    x: Any, *, depth: int, growth: int, bottleneck: bool, compression: float, recompute: bool
+) -> Any:  # fmt: skip
+    """conv1 to dense3: `(n, 32, 32, 3) -> (n, 8, 8, c)`; `depth` counts the weight layers."""
+    convs = 2 if bottleneck else 1
+    if not isinstance(depth, int) or depth < 4 + 3 * convs or (depth - 4) % (3 * convs):
+        raise KerasVisionError(
+            f"depth={depth!r}; three blocks of equal depth have 4 + {3 * convs}n layers, such as {4 + 36 * convs}."
+        )
+    blocks = ((depth - 4) // (3 * convs),) * 3
+    check(growth, compression, blocks)
+    initial = 2 * growth if bottleneck and compression < 1 else 16  # twice the growth for -BC
+    x = layers.Conv2D(
+        initial, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name="conv1"
+    )(x)  # fmt: skip
+    settings = dict(growth=growth, bottleneck=bottleneck, recompute=recompute)
+    return dense_blocks(x, blocks, compression, epsilon=1e-5, **settings)
+
+
+def head(x: Any, classes: int, activation: str | None, **settings: Any) -> Any:
+    """Global average and classifier: `(n, h, w, c) -> (n, classes)`."""
+    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    return layers.Dense(classes, activation=activation, dtype="float32", name="fc")(x)
+
+
+# ------------------------------------------------------------------------------------------------ weights
+
+
+def torch_modules(*, blocks: tuple[int, ...], **settings: Any) -> Iterator[tuple[str, str]]:
+    """torchvision's module of each layer."""
+    yield from (("features.conv0", "conv1_conv"), ("features.norm0", "conv1_bn"))
+    for block, count in enumerate(blocks, 1):
+        for number in range(1, count + 1):
+            module, own = f"features.denseblock{block}.denselayer{number}", f"dense{block}_{number}"
+            yield from ((f"{module}.norm1", f"{own}_1x1_bn"), (f"{module}.conv1", f"{own}_1x1"))
+            yield from ((f"{module}.norm2", f"{own}_bn"), (f"{module}.conv2", own))
+        module, own = f"features.transition{block}", f"transition{block}_1x1"
+        yield from ((f"{module}.norm", f"{own}_bn"), (f"{module}.conv", own))
+    yield from (("features.norm5", "norm_bn"), ("classifier", "fc"))
+
+
+def keras_layers(blocks: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+    """Keras Applications' name of each layer, in its files and in its models of today."""
+    yield from (("conv1/conv", "conv1_conv"), ("conv1/bn", "conv1_bn"))
+    for block, count in enumerate(blocks, 1):
+        for number in range(1, count + 1):
+            theirs, own = f"conv{block + 1}_block{number}", f"dense{block}_{number}"
+            yield from ((f"{theirs}_0_bn", f"{own}_1x1_bn"), (f"{theirs}_1_conv", f"{own}_1x1"))
+            yield from ((f"{theirs}_1_bn", f"{own}_bn"), (f"{theirs}_2_conv", own))
+        own = f"transition{block}_1x1"
+        yield from ((f"pool{block + 1}_bn", f"{own}_bn"), (f"pool{block + 1}_conv", own))
+    yield from (("bn", "norm_bn"), ("fc1000", "fc"), ("predictions", "fc"))
+
+
+def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Keras Applications' and torchvision's names to ours; torchvision's files have a dot before a layer's numbers."""
+    names = dict(torch_modules(**settings)) | dict(keras_layers(settings["blocks"]))
+    numbered = {f"{module[:-1]}.{module[-1]}": own for module, own in names.items() if ".denselayer" in module}
+    return from_channels_first(arrays, names | numbered)
+
+
+def applications_file(model: str, md5: str, part: str = "") -> WeightsFile:
+    """A file of Keras Applications."""
+    return keras_file("densenet", md5, TORCH, model=model, part=part)
+
+
+def torch_file(name: str, file: str) -> WeightsFile:
+    """A file of torchvision, whose epsilon is not Keras'."""
+    return torchvision_file(name, file, epsilon=1e-5)
+
+
+WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
+    "DenseNet121": (
+        applications_file("densenet121", "9d60b8095a5708f2dcce2bca79d332c7"),
+        applications_file("densenet121", "30ee3e1110167f948a6b9946edeeb738", part="_notop"),
+        torch_file("torchvision", "densenet121-a639ec97.pth"),
+    ),
+    "DenseNet169": (
+        applications_file("densenet169", "d699b8f76981ab1b30698df4c175e90b"),
+        applications_file("densenet169", "b8c4d4c20dd625c148057b9ff1c1176b", part="_notop"),
+        torch_file("torchvision", "densenet169-b2777c0a.pth"),
+    ),
+    "DenseNet201": (
+        applications_file("densenet201", "1ceb130c1ea1b78c3bf6114dbdfd8807"),
+        applications_file("densenet201", "c13680b51ded0fb44dff2d8f86ac8bb1", part="_notop"),
+        torch_file("torchvision", "densenet201-c1103571.pth"),
+    ),
+    "DenseNet161": (torch_file("imagenet", "densenet161-8d451a50.pth"),),
+}
+
+PAPER = Paper(
+    title="Densely Connected Convolutional Networks",
+    authors="Huang, Liu, van der Maaten, Weinberger",
+    year=2016,
+    arxiv="1608.06993",
+)
+
+# Means and deviations of CIFAR-10's channels.
+CIFAR = Preprocessing(size=(32, 32), resize_shorter=32, mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7))
+
+FAMILY = Family(
+    name="densenet",
+    paper=PAPER,
+    table_in_paper="Table 1",
+    table=TABLE,
+    trunk=trunk,
+    head=head,
+    head_layers=("fc",),
+    classifiers=("fc",),
+    preprocessing=TORCH,
+    weights=WEIGHTS,
+    convert=convert,
+    deviations=("epsilon 1.001e-5 in the rows that have weights of Keras Applications, as there",),
+)
+CIFAR_FAMILY = Family(
+    name="densenet",
+    paper=PAPER,
+    table_in_paper="Table 2",
+    table=CIFAR_TABLE,
+    trunk=cifar_trunk,
+    head=head,
+    head_layers=("fc",),
+    classifiers=("fc",),
+    preprocessing=CIFAR,
+    classes=10,
+    deviations=("no dropout, which the paper has in the experiments without augmentation",),
+)
+
+DenseNet121 = FAMILY.constructor("DenseNet121")
+DenseNet169 = FAMILY.constructor("DenseNet169")
+DenseNet201 = FAMILY.constructor("DenseNet201")
+DenseNet161 = FAMILY.constructor("DenseNet161")
+DenseNet40K12 = CIFAR_FAMILY.constructor("DenseNet40K12")
+DenseNet100K12 = CIFAR_FAMILY.constructor("DenseNet100K12")
+DenseNet100K24 = CIFAR_FAMILY.constructor("DenseNet100K24")
+DenseNetB100K12 = CIFAR_FAMILY.constructor("DenseNetB100K12")
+DenseNetC100K12 = CIFAR_FAMILY.constructor("DenseNetC100K12")
+DenseNetBC100K12 = CIFAR_FAMILY.constructor("DenseNetBC100K12")
+DenseNetBC100K24 = CIFAR_FAMILY.constructor("DenseNetBC100K24")
+preprocess_input = FAMILY.preprocess_input
+decode_predictions = FAMILY.decode_predictions
