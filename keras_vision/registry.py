@@ -16,7 +16,7 @@ from keras_vision.runtime.preprocessing import Preprocessing
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
-    """Where an architecture was published."""
+    """Where an architecture was published; `arxiv` is empty for a paper that is not there."""
 
     title: str
     authors: str
