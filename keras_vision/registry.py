@@ -20,7 +20,7 @@ CATALOGUE = "catalogue.json"
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
-    """Where an architecture was published."""
+    """Where an architecture was published; `arxiv` is empty for a paper that is not there."""
 
     title: str
     authors: str

@@ -87,8 +87,9 @@ def test_card_has_the_declared_types_and_survives_json(name):
     assert card.name == name
     assert card.output == "probability"
     assert card.loaded is None
-    assert all((card.paper.title, card.paper.arxiv, card.table, card.licence, card.multiply_adds))
-    assert all(file.hash.partition(":")[0] in ("sha256", "md5") and file.licence for file in card.weights)
+    assert all((card.paper.title, card.table, card.licence, card.multiply_adds))
+    assert card.paper.arxiv or card.paper.year < 2013
+    assert all(file.hash.partition(":")[0] in ("sha256", "sha1", "md5") and file.licence for file in card.weights)
 
 
 @pytest.mark.parametrize("name", kv.list_models())

@@ -30,14 +30,16 @@ class AdaptiveAveragePool2D(keras.layers.Layer):
             raise KerasVisionError(f"cells={cells!r}; give a number of cells, at least 1.")
         self.cells = cells
 
+    def build(self, input_shape: tuple) -> None:
+        if None in input_shape[1:3]:
+            raise KerasVisionError(f"{self.name}: pooling to {self.cells} cells needs a known height and width.")
+
     def call(self, inputs: Any) -> Any:
         rows, columns = (ops.cast(self._windows(size), inputs.dtype) for size in inputs.shape[1:3])
         return ops.einsum("ih,nhwc,jw->nijc", rows, inputs, columns)
 
-    def _windows(self, size: int | None) -> np.ndarray:
+    def _windows(self, size: int) -> np.ndarray:
         """Share of each cell in each window, `(cells, size)`."""
-        if size is None:
-            raise KerasVisionError(f"{self.name}: pooling to {self.cells} cells needs a known height and width.")
         shares = np.zeros((self.cells, size), "float32")
         for i in range(self.cells):
             start, stop = i * size // self.cells, -(-(i + 1) * size // self.cells)

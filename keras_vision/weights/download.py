@@ -56,7 +56,7 @@ def fetch(url: str, path: Path, expected: str) -> None:
 
 
 def has_hash(found: str, expected: str) -> bool:
-    """Whether a hash ("sha256:..." or "md5:...") begins with `expected`: torchvision publishes eight digits only."""
+    """Whether a hash ("sha256:...", and so on) begins with `expected`: torchvision publishes eight digits only."""
     return found.startswith(expected) and len(expected.partition(":")[2]) >= 8
 
 
