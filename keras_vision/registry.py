@@ -214,6 +214,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
 def catalogue_entry(card: ModelCard) -> dict[str, Any]:
     """What `catalogue` holds of a model."""
     return {
+        "paper": f"{card.paper.authors.partition(',')[0]}, {card.paper.year}",
         "arxiv": card.paper.arxiv,
         "input": list(card.input_shape),
         "parameters": card.parameters,

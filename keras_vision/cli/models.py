@@ -11,7 +11,7 @@ from rich.table import Table
 
 from keras_vision.cli.convert import convert
 
-COLUMNS = ("model", "arXiv", "input", "parameters", "multiply-adds", "weights")
+COLUMNS = ("model", "paper", "input", "parameters", "multiply-adds", "weights")
 
 models = typer.Typer(help="List models, show the card of one, convert weights.", no_args_is_help=True)
 models.command()(convert)
@@ -31,11 +31,13 @@ def list_(
         for name, entry in catalogue().items()
         if matches(name, pattern) and (entry["weights"] or not pretrained)
     }
-    rows = [(name, entry["arxiv"], *_figures(entry)) for name, entry in found.items()]
+    rows = [(name, entry["paper"], *_figures(entry)) for name, entry in found.items()]
     if markdown:
         typer.echo(f"| {' | '.join(COLUMNS)} |\n| --- | --- | --- | ---: | ---: | --- |")
-        for name, arxiv, *figures in rows:
-            typer.echo(f"| `{name}` | [{arxiv}](https://arxiv.org/abs/{arxiv}) | {' | '.join(figures)} |")
+        for name, paper, *figures in rows:
+            arxiv = found[name]["arxiv"]
+            link = f"[{paper}](https://arxiv.org/abs/{arxiv})" if arxiv else paper
+            typer.echo(f"| `{name}` | {link} | {' | '.join(figures)} |")
         return
     table = Table(*COLUMNS, box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.columns[0].no_wrap = True
@@ -67,7 +69,7 @@ def info(
     rows = {
         "model": card.name,
         "paper": f"{card.paper.title} ({card.paper.authors}, {card.paper.year}), {card.table}",
-        "arXiv": card.paper.arxiv,
+        "arXiv": card.paper.arxiv or "–",
         "parameters": f"{card.parameters:,} ({card.trainable_parameters:,} trainable)",
         "multiply-adds": f"{card.multiply_adds:,}",
         "input": "x".join(map(str, card.input_shape)),
