@@ -27,7 +27,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     Raises:
         WeightsError: the file is truncated, is no .safetensors file, or holds a dtype that NumPy does not have.
     """
-    data = np.fromfile(path, np.uint8)
+    data = np.frombuffer(path.read_bytes(), np.uint8)
     header_size = int(data[:LENGTH_BYTES].view("<u8")[0]) if data.size >= LENGTH_BYTES else data.size
     start = LENGTH_BYTES + header_size
     if start > data.size:
