@@ -45,10 +45,11 @@ from keras_vision import graph
 from keras_vision.data import LabelledImages
 from keras_vision.errors import ImageError, KerasVisionError
 from keras_vision.evaluation.networks import MAX_DENSE_PIXELS, check_ensemble, views
-from keras_vision.evaluation.protocols import Views, resized_size
+from keras_vision.evaluation.protocols import Views
 from keras_vision.fully_convolutional import fully_convolutional
 from keras_vision.model import VisionModel
 from keras_vision.runtime import open_image
+from keras_vision.runtime.preprocessing import resized_size
 
 AGGREGATES: dict[str, Callable[..., np.ndarray]] = {
     "average": lambda scales: np.mean(scales, axis=0),

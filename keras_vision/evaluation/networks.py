@@ -11,10 +11,11 @@ from PIL import Image
 from scipy.special import softmax
 
 from keras_vision.errors import ImageError, KerasVisionError
-from keras_vision.evaluation.protocols import Protocol, Views, resized_size
+from keras_vision.evaluation.protocols import Protocol, Views
 from keras_vision.fully_convolutional import fully_convolutional
 from keras_vision.model import VisionModel
 from keras_vision.runtime import Preprocessing
+from keras_vision.runtime.preprocessing import resized_size
 
 MAX_DENSE_PIXELS = 1 << 22  # the first maps of VGG then take 1 GB; at a scale of 256, a strip of 1 : 64
 

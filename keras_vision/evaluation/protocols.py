@@ -15,6 +15,7 @@ from typing import Any
 
 from keras_vision.errors import KerasVisionError
 from keras_vision.runtime import Preprocessing
+from keras_vision.runtime.preprocessing import resized_size
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the source image
 Crop = tuple[float, float] | None
@@ -207,12 +208,6 @@ def protocol(name: str | Protocol, scales: Sequence[int] = ()) -> Protocol:
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(PROTOCOLS)}."
         raise KerasVisionError(f"no protocol is called {name!r}. {hint}")
     return found.at(scales) if scales else found
-
-
-def resized_size(height: int, width: int, shorter: int) -> tuple[int, int]:
-    """Height and width of an image after its shorter side is resized to `shorter`, the aspect ratio kept."""
-    scale = shorter / min(height, width)
-    return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
 def _cut(region: tuple[int, int, int, int], crop: Crop, size: tuple[int, int]) -> tuple[int, int, int, int]:

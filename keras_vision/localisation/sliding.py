@@ -17,6 +17,7 @@ from keras_vision.fully_convolutional import fully_convolutional
 from keras_vision.localisation.boxes import clip_boxes, decode_boxes
 from keras_vision.model import VisionModel
 from keras_vision.runtime import open_image
+from keras_vision.runtime.preprocessing import resized_size
 
 MAX_PIXELS = 1 << 22  # of a resized image: the first maps of VGG then take 1 GB
 _BATCH = 32  # crops per call
@@ -69,7 +70,7 @@ class SlidingNetwork:
         image = open_image(image)
         outputs = self._run(image, scale)
         rows, columns, _ = outputs.shape
-        height, width = _resized(image, scale)
+        height, width = resized_size(image.height, image.width, scale)
         top, left = (axis.ravel() for axis in np.mgrid[:rows, :columns] * np.reshape(self.stride, (2, 1, 1)))
         windows = np.stack([left, top, left + self.size[1], top + self.size[0]], axis=1)
         pixels = np.array([image.width / width, image.height / height] * 2)
@@ -81,7 +82,7 @@ class SlidingNetwork:
         """The map of outputs `(rows, columns, outputs)` of the whole image."""
         if scale < max(self.size):
             raise KerasVisionError(f"scale={scale}; {self.name} takes {self.size}: give at least {max(self.size)}.")
-        size = _resized(image, scale)
+        size = resized_size(image.height, image.width, scale)
         if size[0] * size[1] > MAX_PIXELS:
             raise ImageError("image", f"{size[1]} x {size[0]} pixels after resizing, more than {MAX_PIXELS}")
         spec = dataclasses.replace(self._preprocessing, size=size, resize_shorter=None)
@@ -196,9 +197,3 @@ def _check_card(model: keras.Model) -> None:
             f"{type(model).__name__} {getattr(model, 'name', '')!r} has no model card, which says how to prepare its "
             "images; use VisionModel(inputs, outputs, card=base.card) in place of keras.Model."
         )
-
-
-def _resized(image: Image.Image, shorter: int) -> tuple[int, int]:
-    """Height and width after the shorter side is resized to `shorter`, the aspect ratio kept."""
-    scale = shorter / min(image.height, image.width)
-    return round(image.height * scale), round(image.width * scale)

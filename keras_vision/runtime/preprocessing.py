@@ -86,8 +86,7 @@ class Preprocessing:
         """
         if self.resize_shorter is None:
             return 0.0, 0.0, float(width), float(height)
-        scale = self.resize_shorter / min(height, width)
-        resized_h, resized_w = max(round(height * scale), 1), max(round(width * scale), 1)
+        resized_h, resized_w = resized_size(height, width, self.resize_shorter)
         top, left = (resized_h - self.size[0]) // 2, (resized_w - self.size[1]) // 2
         scale_y, scale_x = height / resized_h, width / resized_w
         return left * scale_x, top * scale_y, (left + self.size[1]) * scale_x, (top + self.size[0]) * scale_y
@@ -127,3 +126,9 @@ class Preprocessing:
             return cls(**{**values, **tuples})
         except (TypeError, AttributeError) as error:
             raise KerasVisionError(f"not a preprocessing description: {dict(values)} ({error}).") from error
+
+
+def resized_size(height: int, width: int, shorter: int) -> tuple[int, int]:
+    """Height and width of an image after its shorter side is resized to `shorter`, the aspect ratio kept."""
+    scale = shorter / min(height, width)
+    return max(round(height * scale), 1), max(round(width * scale), 1)
