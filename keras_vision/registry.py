@@ -36,7 +36,7 @@ class WeightsFile:
         name: what `weights=` calls it, such as "imagenet".
         file: file name; the suffix picks the reader.
         url: public address it is fetched from.
-        hash: "sha256:...", "sha1:..." or "md5:..." of the whole file.
+        hash: "sha256:...", or another of hashlib's, of the whole file.
         classes: number of classes of its classifier.
         preprocessing: what its training used.
         source: who trained it, on what.

@@ -49,6 +49,7 @@ from keras_vision.applications.resnet import (
     ResNet1202CIFAR,
 )
 from keras_vision.applications.senet import (
+    SEInception,
     SENet154,
     SEResNet50,
     SEResNet101,
@@ -127,6 +128,7 @@ __all__ = [
     "ResNet110CIFAR",
     "ResNet152",
     "ResNet1202CIFAR",
+    "SEInception",
     "SENet154",
     "SEResNeXt50",
     "SEResNeXt101",

@@ -34,8 +34,8 @@ class Family:
         table: row name to the settings of `trunk` and `head`; any of them can be given as a keyword.
         trunk: ``(x, **settings) -> x``, layers named as in the paper.
         head: ``(x, classes, activation, **settings) -> outputs``.
-        head_layers: name prefixes of the head's layers, the classifiers' own among them.
         classifiers: name prefixes of the layers whose width is the number of classes.
+        head_layers: name prefixes of all layers of the head; those of the classifiers unless there are more.
         preprocessing: of the default input size.
         classes: of a classifier with random weights, unless the caller says otherwise.
         weights: row name to its public files.
@@ -49,14 +49,18 @@ class Family:
     table: Mapping[str, Mapping[str, Any]]
     trunk: Callable[..., Any]
     head: Callable[..., Any]
-    head_layers: tuple[str, ...]
     classifiers: tuple[str, ...]
     preprocessing: Preprocessing
+    head_layers: tuple[str, ...] = ()
     classes: int = 1000
     weights: Mapping[str, tuple[WeightsFile, ...]] = dataclasses.field(default_factory=dict)
     readers: Mapping[str, Callable[[Path], Arrays]] = dataclasses.field(default_factory=dict)
     convert: Callable[[Arrays, Mapping[str, Any]], Arrays] = lambda arrays, settings: arrays
     deviations: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.head_layers:
+            object.__setattr__(self, "head_layers", self.classifiers)
 
     def constructor(self, row: str) -> Callable[..., VisionModel]:
         """The public constructor of a row, registered under the row's name."""

@@ -59,6 +59,17 @@ def torchvision_file(name: str, file: str, preprocessing: Preprocessing = TORCH,
     )
 
 
+def keras_and_torch_files(
+    folder: str, preprocessing: Preprocessing, model: str, md5: str, md5_notop: str, torch: str, **settings: Any
+) -> tuple[WeightsFile, ...]:
+    """A `model` in a folder of Keras Applications, whole and trunk, and torchvision's, whose network has `settings`."""
+    return (
+        keras_file(folder, md5, preprocessing, model=model),
+        keras_file(folder, md5_notop, preprocessing, model=model, part="_notop"),
+        torchvision_file("torchvision", torch, **settings),
+    )
+
+
 def name_numbered_layers(arrays: Mapping[str, np.ndarray], names: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
     """Arrays by this package's names where Keras has numbered layers of a kind: conv2d, conv2d_1, ...
 

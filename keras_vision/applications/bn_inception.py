@@ -7,7 +7,7 @@ its own, since the public weights have a plain one. The figure's network has 11.
 means. There is no dropout and no response normalisation (section 4.2.1).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,16 @@ import numpy as np
 from keras import layers
 
 from keras_vision.applications._family import Family
-from keras_vision.layers import average_pool, bn_relu, ceil_max_pool, conv_bn_relu, conv_names, inception, max_pool
+from keras_vision.layers import (
+    average_classifier,
+    average_pool,
+    bn_relu,
+    ceil_max_pool,
+    conv_bn_relu,
+    conv_names,
+    inception,
+    max_pool,
+)
 from keras_vision.layers.inception import Branch
 from keras_vision.registry import Paper, WeightsFile
 from keras_vision.runtime.preprocessing import Preprocessing
@@ -60,16 +69,6 @@ def module(n1x1: int, reduce: int, n3x3: int, double_reduce: int, double: int, p
 # ------------------------------------------------------------------------------------------------ blocks
 
 
-def conv(x: Any, filters: int, kernel: int, strides: int = 1, *, name: str, gamma: bool, use_bias: bool) -> Any:
-    """Convolution, batch norm, ReLU; strided ones are padded on both sides, as in Caffe and PyTorch."""
-    if strides > 1:
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-    padding = "valid" if strides > 1 else "same"
-    return conv_bn_relu(
-        x, filters, kernel, strides, name=name, epsilon=1e-5, padding=padding, use_bias=use_bias, scale=gamma
-    )
-
-
 def separable_conv1(x: Any, depth_multiplier: int, gamma: bool, use_bias: bool) -> Any:
     """7x7 depthwise and 1x1 convolution, batch norm, ReLU (Appendix)."""
     x = layers.ZeroPadding2D(3, name="conv1_pad")(x)
@@ -93,37 +92,46 @@ POOLS: Mapping[str, Any] = {
 # ----------------------------------------------------------------------------------------- trunk and head
 
 
-def trunk(x: Any, *, depth_multiplier: int | None, gamma: bool, use_bias: bool) -> Any:
-    """conv1 to inception_5b: `(n, 224, 224, 3) -> (n, 7, 7, 1024)`."""
-    own_conv = partial(conv, gamma=gamma, use_bias=use_bias)
+def trunk(
+    x: Any, *, depth_multiplier: int | None, gamma: bool, use_bias: bool, after: Callable[..., Any] | None = None
+) -> Any:
+    """conv1 to inception_5b: `(n, 224, 224, 3) -> (n, 7, 7, 1024)`; ``after(x, name=)`` may follow each module."""
+    conv = partial(conv_bn_relu, epsilon=1e-5, padding="both", scale=gamma, use_bias=use_bias)
     if depth_multiplier is None:
-        x = own_conv(x, 64, 7, 2, name="conv1")
+        x = conv(x, 64, 7, 2, name="conv1")
     else:
         x = separable_conv1(x, depth_multiplier, gamma, use_bias)
     x = ceil_max_pool(x, 3, 2, name="pool1")
-    x = own_conv(x, 64, 1, name="conv2_reduce")
-    x = own_conv(x, 192, 3, name="conv2")
+    x = conv(x, 64, 1, name="conv2_reduce")
+    x = conv(x, 192, 3, name="conv2")
     x = ceil_max_pool(x, 3, 2, name="pool2")
     for number, widths in WIDTHS.items():
-        x = inception(x, module(*widths), f"inception_{number}", own_conv, POOLS)
+        name = f"inception_{number}"
+        x = inception(x, module(*widths), name, conv, POOLS)
+        x = after(x, name=name) if after else x
     return x
 
 
 def head(x: Any, classes: int, activation: str | None, **settings: Any) -> Any:
     """Global average and classifier: `(n, 7, 7, 1024) -> (n, classes)`."""
-    x = layers.GlobalAveragePooling2D(name="pool5")(x)
-    return layers.Dense(classes, activation=activation, dtype="float32", name="predictions")(x)
+    return average_classifier(x, classes, activation, pool="pool5", name="predictions")
 
 
 # ------------------------------------------------------------------------------------------------ weights
 
 
+def convs() -> Iterator[str]:
+    """Names of all convolutions in the order of the table."""
+    yield from ("conv1", "conv2_reduce", "conv2")
+    for number, widths in WIDTHS.items():
+        yield from (f"inception_{number}_{part}" for part in conv_names(module(*widths)))
+
+
 def torch_modules(**settings: Any) -> Iterator[tuple[str, str]]:
     """The public PyTorch file's module of each layer; its names are those of the Caffe network before it."""
-    convs = {"conv1_7x7_s2": "conv1", "conv2_3x3_reduce": "conv2_reduce", "conv2_3x3": "conv2"}
-    for number, widths in WIDTHS.items():
-        convs |= {name: name for name in (f"inception_{number}_{part}" for part in conv_names(module(*widths)))}
-    for theirs, own in convs.items():
+    first = {"conv1": "conv1_7x7_s2", "conv2_reduce": "conv2_3x3_reduce", "conv2": "conv2_3x3"}
+    for own in convs():
+        theirs = first.get(own, own)
         yield from ((theirs, f"{own}_conv"), (f"{theirs}_bn", f"{own}_bn"))
     yield from (("last_linear", "predictions"), ("fc", "predictions"))
 
@@ -158,7 +166,6 @@ FAMILY = Family(
     table=TABLE,
     trunk=trunk,
     head=head,
-    head_layers=("predictions",),
     classifiers=("predictions",),
     preprocessing=CAFFE,
     weights={"BNInception": (CADENE,)},

@@ -5,6 +5,7 @@ for its gradient, concatenation included, so that training keeps memory linear i
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -12,9 +13,9 @@ import numpy as np
 from keras import layers
 
 from keras_vision.applications._family import Family
-from keras_vision.applications._public_files import TORCH, keras_file, torchvision_file
+from keras_vision.applications._public_files import TORCH, keras_and_torch_files, torchvision_file
 from keras_vision.errors import KerasVisionError
-from keras_vision.layers import Recomputed
+from keras_vision.layers import Recomputed, average_classifier, bn_relu, conv_bn_relu
 from keras_vision.registry import Paper, WeightsFile
 from keras_vision.runtime.preprocessing import Preprocessing
 from keras_vision.weights import from_channels_first
@@ -89,8 +90,7 @@ def dense_blocks(x: Any, blocks: tuple[int, ...], compression: float, *, epsilon
         x = dense_block(x, count, name=f"dense{number}", epsilon=epsilon, **settings)
         if number < len(blocks):
             x = transition(x, compression, name=f"transition{number}", epsilon=epsilon)
-    x = layers.BatchNormalization(epsilon=epsilon, momentum=0.9, name="norm_bn")(x)
-    return layers.Activation("relu", name="norm")(x)
+    return bn_relu(x, name="norm", epsilon=epsilon)
 
 
 def check(growth: Any, compression: Any, blocks: Any) -> None:
@@ -110,12 +110,9 @@ def trunk(
 ) -> Any:  # fmt: skip
     """conv1 to dense4: `(n, 224, 224, 3) -> (n, 7, 7, 1024)` for DenseNet-121."""
     check(growth, compression, blocks)
-    x = layers.ZeroPadding2D(3, name="conv1_pad")(x)
-    x = layers.Conv2D(
-        2 * growth, 7, 2, use_bias=False, kernel_initializer="he_normal", name="conv1_conv"
-    )(x)  # fmt: skip
-    x = layers.BatchNormalization(epsilon=epsilon, momentum=0.9, name="conv1_bn")(x)
-    x = layers.Activation("relu", name="conv1")(x)
+    x = conv_bn_relu(
+        x, 2 * growth, 7, 2, name="conv1", epsilon=epsilon, padding="both", kernel_initializer="he_normal"
+    )  # fmt: skip
     x = layers.ZeroPadding2D(1, name="pool1_pad")(x)  # with zeros: after a ReLU nothing is lower
     x = layers.MaxPooling2D(3, 2, name="pool1")(x)
     settings = dict(growth=growth, bottleneck=bottleneck, recompute=recompute)
@@ -143,8 +140,7 @@ def cifar_trunk(
 
 def head(x: Any, classes: int, activation: str | None, **settings: Any) -> Any:
     """Global average and classifier: `(n, h, w, c) -> (n, classes)`."""
-    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
-    return layers.Dense(classes, activation=activation, dtype="float32", name="fc")(x)
+    return average_classifier(x, classes, activation, name="fc")
 
 
 # ------------------------------------------------------------------------------------------------ weights
@@ -183,33 +179,28 @@ def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[
     return from_channels_first(arrays, names | numbered)
 
 
-def applications_file(model: str, md5: str, part: str = "") -> WeightsFile:
-    """A file of Keras Applications."""
-    return keras_file("densenet", md5, TORCH, model=model, part=part)
-
-
-def torch_file(name: str, file: str) -> WeightsFile:
-    """A file of torchvision, whose epsilon is not Keras'."""
-    return torchvision_file(name, file, epsilon=1e-5)
-
+public_files = partial(keras_and_torch_files, "densenet", TORCH, epsilon=1e-5)
 
 WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
-    "DenseNet121": (
-        applications_file("densenet121", "9d60b8095a5708f2dcce2bca79d332c7"),
-        applications_file("densenet121", "30ee3e1110167f948a6b9946edeeb738", part="_notop"),
-        torch_file("torchvision", "densenet121-a639ec97.pth"),
+    "DenseNet121": public_files(
+        "densenet121",
+        "9d60b8095a5708f2dcce2bca79d332c7",
+        "30ee3e1110167f948a6b9946edeeb738",
+        "densenet121-a639ec97.pth",
     ),
-    "DenseNet169": (
-        applications_file("densenet169", "d699b8f76981ab1b30698df4c175e90b"),
-        applications_file("densenet169", "b8c4d4c20dd625c148057b9ff1c1176b", part="_notop"),
-        torch_file("torchvision", "densenet169-b2777c0a.pth"),
+    "DenseNet169": public_files(
+        "densenet169",
+        "d699b8f76981ab1b30698df4c175e90b",
+        "b8c4d4c20dd625c148057b9ff1c1176b",
+        "densenet169-b2777c0a.pth",
     ),
-    "DenseNet201": (
-        applications_file("densenet201", "1ceb130c1ea1b78c3bf6114dbdfd8807"),
-        applications_file("densenet201", "c13680b51ded0fb44dff2d8f86ac8bb1", part="_notop"),
-        torch_file("torchvision", "densenet201-c1103571.pth"),
+    "DenseNet201": public_files(
+        "densenet201",
+        "1ceb130c1ea1b78c3bf6114dbdfd8807",
+        "c13680b51ded0fb44dff2d8f86ac8bb1",
+        "densenet201-c1103571.pth",
     ),
-    "DenseNet161": (torch_file("imagenet", "densenet161-8d451a50.pth"),),
+    "DenseNet161": (torchvision_file("imagenet", "densenet161-8d451a50.pth", epsilon=1e-5),),
 }
 
 PAPER = Paper(
@@ -229,7 +220,6 @@ FAMILY = Family(
     table=TABLE,
     trunk=trunk,
     head=head,
-    head_layers=("fc",),
     classifiers=("fc",),
     preprocessing=TORCH,
     weights=WEIGHTS,
@@ -243,7 +233,6 @@ CIFAR_FAMILY = Family(
     table=CIFAR_TABLE,
     trunk=cifar_trunk,
     head=head,
-    head_layers=("fc",),
     classifiers=("fc",),
     preprocessing=CIFAR,
     classes=10,

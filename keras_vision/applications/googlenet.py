@@ -18,6 +18,7 @@ from keras_vision.applications._public_files import BVLC, TF, caffe_file, torchv
 from keras_vision.errors import KerasVisionError
 from keras_vision.layers import (
     AdaptiveAveragePool2D,
+    average_classifier,
     ceil_max_pool,
     conv_bn_relu,
     conv_names,
@@ -134,9 +135,7 @@ def head(
     if auxiliary not in (None, *AUXILIARY_POOLS):
         raise KerasVisionError(f"auxiliary={auxiliary!r}; accepted: None, 'strided', 'adaptive'.")
     sides = {} if auxiliary is None else {name: layer_output(x, source) for name, source in AUXILIARY.items()}
-    x = layers.GlobalAveragePooling2D(name="pool5")(x)
-    x = layers.Dropout(dropout, name="drop5")(x)
-    x = layers.Dense(classes, activation=activation, dtype="float32", name="predictions")(x)
+    x = average_classifier(x, classes, activation, pool="pool5", dropout=dropout, name="predictions")
     pool = AUXILIARY_POOLS.get(auxiliary or "")
     outputs = [side_classifier(y, classes, activation, pool, batch_norm, name) for name, y in sides.items()]
     return [x, *outputs] if outputs else x

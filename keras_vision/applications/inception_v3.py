@@ -17,7 +17,7 @@ from keras import layers
 from keras_vision.applications._family import Family, layer_output
 from keras_vision.applications._public_files import TF, keras_file, name_numbered_layers, torchvision_file
 from keras_vision.errors import KerasVisionError
-from keras_vision.layers import average_pool, conv_bn_relu, conv_names, inception
+from keras_vision.layers import average_classifier, average_pool, conv_bn_relu, conv_names, inception
 from keras_vision.layers.inception import Branch
 from keras_vision.registry import Paper
 from keras_vision.weights import from_channels_first
@@ -139,15 +139,13 @@ def auxiliary_head(x: Any, classes: int, activation: str | None, kind: str, gamm
     else:
         x = layers.Conv2D(768, 5, activation="relu", name="aux_5x5")(x)
         x = layers.Dropout(0.7, name="aux_drop")(x)
-    x = layers.GlobalAveragePooling2D(name="aux_avg_pool")(x)
-    return layers.Dense(classes, activation=activation, dtype="float32", name="aux_predictions")(x)
+    return average_classifier(x, classes, activation, pool="aux_avg_pool", name="aux_predictions")
 
 
 def head(x: Any, classes: int, activation: str | None, *, auxiliary: str | None, gamma: bool, **settings: Any) -> Any:
     """Global average and classifier: `(n, 8, 8, 2048) -> (n, classes)`; with `auxiliary`, a list of both outputs."""
     mixed7 = None if auxiliary is None else layer_output(x, "mixed7")
-    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
-    x = layers.Dense(classes, activation=activation, dtype="float32", name="predictions")(x)
+    x = average_classifier(x, classes, activation, name="predictions")
     return x if auxiliary is None else [x, auxiliary_head(mixed7, classes, activation, auxiliary, gamma)]
 
 

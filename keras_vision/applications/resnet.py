@@ -7,6 +7,7 @@ changes; `shortcut="A"` gives the zero channels of Table 2. ResNet-1202 nests on
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,9 +15,9 @@ import numpy as np
 from keras import layers
 
 from keras_vision.applications._family import Family
-from keras_vision.applications._public_files import CAFFE, TORCH, keras_file, torchvision_file
+from keras_vision.applications._public_files import CAFFE, TORCH, keras_and_torch_files, torchvision_file
 from keras_vision.errors import KerasVisionError, WeightsError
-from keras_vision.layers import ChannelPadding
+from keras_vision.layers import ChannelPadding, average_classifier, conv_bn_relu, conv_chain, residual
 from keras_vision.registry import Paper, WeightsFile
 from keras_vision.weights import from_channels_first
 
@@ -25,17 +26,10 @@ Conv = tuple[int, int, int]  # filters, kernel, stride
 # ------------------------------------------------------------------------------------------------ blocks
 
 
-def conv(x: Any, filters: int, kernel: int, stride: int = 1, *, name: str, layout: str, relu: bool = True) -> Any:
+def conv(x: Any, *spec: int, name: str, layout: str, relu: bool = True) -> Any:
     """Convolution, padded alike on both sides, batch norm, ReLU; the last takes the name."""
-    own = LAYOUTS[layout]
-    if kernel > 1 and stride > 1:
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-    x = layers.Conv2D(
-        filters, kernel, stride, "same" if stride == 1 else "valid",
-        use_bias=own["bias"], kernel_initializer="he_normal", name=f"{name}_conv",
-    )(x)  # fmt: skip
-    x = layers.BatchNormalization(epsilon=own["epsilon"], momentum=own["momentum"], name=f"{name}_bn")(x)
-    return layers.Activation("relu", name=name)(x) if relu else x
+    settings = {key: value for key, value in LAYOUTS[layout].items() if key != "stride_in"}
+    return conv_bn_relu(x, *spec, name=name, padding="both", relu=relu, kernel_initializer="he_normal", **settings)
 
 
 def shortcut_to(x: Any, filters: int, stride: int, kind: str, *, name: str, layout: str) -> Any:
@@ -53,17 +47,18 @@ def shortcut_to(x: Any, filters: int, stride: int, kind: str, *, name: str, layo
     return ChannelPadding((missing // 2, missing - missing // 2), name=f"{name}_shortcut")(x)
 
 
-def residual(x: Any, convs: list[Conv], shortcut: str | None, *, name: str, layout: str) -> Any:
+def block_of(x: Any, convs: list[Conv], shortcut: str | None, *, name: str, layout: str) -> Any:
     """Convolutions, the shortcut around them (Figure 2; None in a plain net), ReLU."""
-    y = x
-    for number, spec in enumerate(convs, 1):
-        y = conv(y, *spec, name=f"{name}_{number}", layout=layout, relu=number < len(convs))
-    if shortcut is not None:
-        stride = max(stride for _, _, stride in convs)
-        x = shortcut_to(x, convs[-1][0], stride, shortcut, name=name, layout=layout)
-        # Shortcut first: Keras walks a graph by recursion, and the way along the shortcuts is the short one.
-        y = layers.Add(name=f"{name}_add")([x, y])
-    return layers.Activation("relu", name=name)(y)
+
+    def branch(y: Any) -> Any:
+        return conv_chain(y, convs, partial(conv, layout=layout), name=name)
+
+    if shortcut is None:
+        return layers.Activation("relu", name=name)(branch(x))
+    stride = max(stride for _, _, stride in convs)
+    return residual(
+        x, branch, lambda y: shortcut_to(y, convs[-1][0], stride, shortcut, name=name, layout=layout), name=name
+    )
 
 
 def basic(width: int, stride: int, stride_in: int) -> list[Conv]:
@@ -82,8 +77,8 @@ def bottleneck(width: int, stride: int, stride_in: int) -> list[Conv]:
 WIDTHS, CIFAR_WIDTHS = (64, 128, 256, 512), (16, 32, 64)
 BLOCKS: Mapping[str, Callable[..., list[Conv]]] = {"basic": basic, "bottleneck": bottleneck}
 LAYOUTS: Mapping[str, Mapping[str, Any]] = {
-    "keras": dict(bias=True, epsilon=1.001e-5, momentum=0.99, stride_in=1),
-    "torch": dict(bias=False, epsilon=1e-5, momentum=0.9, stride_in=2),
+    "keras": dict(use_bias=True, epsilon=1.001e-5, momentum=0.99, stride_in=1),
+    "torch": dict(use_bias=False, epsilon=1e-5, momentum=0.9, stride_in=2),
 }
 ACCEPTED: Mapping[str, Collection[str | None]] = dict(block=BLOCKS, layout=LAYOUTS, shortcut=("A", "B", None))
 
@@ -125,7 +120,7 @@ def stages(
         for position in range(1, count + 1):
             stride = 2 if position == 1 and number > 2 else 1
             convs = BLOCKS[block](width, stride, LAYOUTS[layout]["stride_in"])
-            x = residual(x, convs, shortcut, name=f"conv{number}_{position}", layout=layout)
+            x = block_of(x, convs, shortcut, name=f"conv{number}_{position}", layout=layout)
         x = keras.Model(inputs, x, name=f"conv{number}_x")(outer) if nested else x
     return x
 
@@ -159,8 +154,7 @@ def cifar_trunk(x: Any, *, n: int, shortcut: str | None, nested: bool) -> Any:
 
 def head(x: Any, classes: int, activation: str | None, **settings: Any) -> Any:
     """Global average and classifier: `(n, h, w, c) -> (n, classes)`."""
-    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
-    return layers.Dense(classes, activation=activation, dtype="float32", name="fc")(x)
+    return average_classifier(x, classes, activation, name="fc")
 
 
 # ------------------------------------------------------------------------------------------------ weights
@@ -196,7 +190,7 @@ def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[
     converted = from_channels_first(arrays, names)
     bias = any(f"conv1_conv/{variable}" in converted for variable in ("bias", "1"))
     layout = "keras" if bias else "torch"
-    if LAYOUTS[settings["layout"]]["bias"] != bias:
+    if LAYOUTS[settings["layout"]]["use_bias"] != bias:
         raise WeightsError(
             f"weights in layout={layout!r}, {'with' if bias else 'without'} biases, for a network in "
             f"layout={settings['layout']!r}: pass layout={layout!r}, or other weights (None for random ones)."
@@ -224,35 +218,21 @@ def cifar_file(file: str, sha256: str) -> WeightsFile:
     )
 
 
-def applications_file(model: str, md5: str, part: str = "") -> WeightsFile:
-    """A file of Keras Applications."""
-    return keras_file("resnet", md5, CAFFE, model=model, part=part)
-
-
-def torch_file(name: str, file: str) -> WeightsFile:
-    """A file of torchvision, whose networks are in its own layout."""
-    return torchvision_file(name, file, layout="torch")
-
+public_files = partial(keras_and_torch_files, "resnet", CAFFE, layout="torch")
 
 CIFAR = dataclasses.replace(TORCH, size=(32, 32), resize_shorter=32)  # whole images
 
 WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
-    "ResNet18": (torch_file("imagenet", "resnet18-f37072fd.pth"),),
-    "ResNet34": (torch_file("imagenet", "resnet34-b627a593.pth"),),
-    "ResNet50": (
-        applications_file("resnet50", "2cb95161c43110f7111970584f804107"),
-        applications_file("resnet50", "4d473c1dd8becc155b73f8504c6f6626", part="_notop"),
-        torch_file("torchvision", "resnet50-0676ba61.pth"),
+    "ResNet18": (torchvision_file("imagenet", "resnet18-f37072fd.pth", layout="torch"),),
+    "ResNet34": (torchvision_file("imagenet", "resnet34-b627a593.pth", layout="torch"),),
+    "ResNet50": public_files(
+        "resnet50", "2cb95161c43110f7111970584f804107", "4d473c1dd8becc155b73f8504c6f6626", "resnet50-0676ba61.pth"
     ),
-    "ResNet101": (
-        applications_file("resnet101", "f1aeb4b969a6efcfb50fad2f0c20cfc5"),
-        applications_file("resnet101", "88cf7a10940856eca736dc7b7e228a21", part="_notop"),
-        torch_file("torchvision", "resnet101-63fe2227.pth"),
+    "ResNet101": public_files(
+        "resnet101", "f1aeb4b969a6efcfb50fad2f0c20cfc5", "88cf7a10940856eca736dc7b7e228a21", "resnet101-63fe2227.pth"
     ),
-    "ResNet152": (
-        applications_file("resnet152", "100835be76be38e30d865e96f2aaae62"),
-        applications_file("resnet152", "ee4c566cf9a93f14d82f913c2dc6dd0c", part="_notop"),
-        torch_file("torchvision", "resnet152-394f9c45.pth"),
+    "ResNet152": public_files(
+        "resnet152", "100835be76be38e30d865e96f2aaae62", "ee4c566cf9a93f14d82f913c2dc6dd0c", "resnet152-394f9c45.pth"
     ),
 }
 CIFAR_WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
@@ -275,7 +255,6 @@ FAMILY = Family(
     table=TABLE,
     trunk=trunk,
     head=head,
-    head_layers=("fc",),
     classifiers=("fc",),
     preprocessing=CAFFE,
     weights=WEIGHTS,
@@ -292,7 +271,6 @@ CIFAR_FAMILY = Family(
     table=CIFAR_TABLE,
     trunk=cifar_trunk,
     head=head,
-    head_layers=("fc",),
     classifiers=("fc",),
     preprocessing=CIFAR,
     classes=10,

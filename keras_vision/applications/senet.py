@@ -1,21 +1,31 @@
-"""SENet (Hu et al., 2017), Table 1 and the appendix on SENet-154, as released: ResNet, ResNeXt and their 2017 entry.
+"""SENet (Hu et al., 2017), Tables 1 and 2 and the appendix on SENet-154, as released.
 
-Deviations: the layers that squeeze and excite have biases, as in the authors' files. SE-Inception is not here. A
-squeeze takes the mean over the whole map, so `output_stride` and cropping change the gates a little. Keras compiles
-grouped convolutions with XLA, anew at every call outside a graph: `predict` is faster than `model(x)`.
+The networks are ResNet, ResNeXt, BN-Inception, and the authors' entry of 2017.
+
+Deviations: the layers that squeeze and excite have biases, as in the authors' files. A squeeze takes the mean over the
+whole map, so `output_stride` and cropping change the gates a little. Keras compiles grouped convolutions with XLA, anew
+at every call outside a graph: `predict` is faster than `model(x)`.
 """
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
-from keras import layers
 
+from keras_vision.applications import bn_inception
 from keras_vision.applications._family import Family
-from keras_vision.applications._public_files import TORCH, torchvision_file
+from keras_vision.applications._public_files import BVLC, TORCH, torchvision_file
 from keras_vision.errors import KerasVisionError
-from keras_vision.layers import ceil_max_pool, recalibrated_residual
+from keras_vision.layers import (
+    average_classifier,
+    ceil_max_pool,
+    conv_bn_relu,
+    conv_chain,
+    recalibrated_residual,
+    squeeze_excite,
+)
 from keras_vision.registry import Paper, WeightsFile
 from keras_vision.weights import from_channels_first
 
@@ -41,33 +51,23 @@ TABLE: Mapping[str, Mapping[str, Any]] = {  # blocks in conv2_x to conv5_x
     "SENet154": dict(blocks=(3, 8, 36, 3), **SENET),
 }
 
+INCEPTION_TABLE: Mapping[str, Mapping[str, Any]] = {"SEInception": dict(reduction=16)}
+
 # ------------------------------------------------------------------------------------------------ blocks
 
 
-def conv(x: Any, filters: int, kernel: int, stride: int = 1, *, groups: int = 1, name: str, relu: bool = True) -> Any:
-    """Convolution without bias, padded alike on both sides, batch norm, ReLU; the last takes the name."""
-    if kernel > 1 and stride > 1:
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-    x = layers.Conv2D(
-        filters, kernel, stride, "same" if stride == 1 else "valid",
-        groups=groups, use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv",
-    )(x)  # fmt: skip
-    x = layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name=f"{name}_bn")(x)
-    return layers.Activation("relu", name=name)(x) if relu else x
+conv = partial(conv_bn_relu, epsilon=1e-5, padding="both", kernel_initializer="he_normal")
 
 
 def bottleneck(
     x: Any, widths: tuple[int, ...], stride: int, *, groups: int, stride_in: int, projection: int, name: str, **se: Any
 ) -> Any:
     """1x1, 3x3 in groups and 1x1 around a shortcut: `(n, h, w, c) -> (n, h/stride, w/stride, widths[-1])`."""
+    first, second = (stride, 1) if stride_in == 1 else (1, stride)
+    convs = list(zip(widths, (1, 3, 1), (first, second, 1), strict=True))
 
-    def branch(y: Any) -> Any:
-        for number, (filters, kernel) in enumerate(zip(widths, (1, 3, 1), strict=True), 1):
-            y = conv(
-                y, filters, kernel, stride if number == stride_in else 1,
-                groups=groups if number == 2 else 1, name=f"{name}_{number}", relu=number < len(widths),
-            )  # fmt: skip
-        return y
+    def grouped(y: Any, filters: int, kernel: int, stride: int, **names: Any) -> Any:
+        return conv(y, filters, kernel, stride, groups=groups if kernel == 3 else 1, **names)
 
     def shortcut(y: Any) -> Any:
         if stride == 1 and y.shape[-1] == widths[-1]:
@@ -75,7 +75,9 @@ def bottleneck(
         kernel = projection if stride > 1 else 1
         return conv(y, widths[-1], kernel, stride, name=f"{name}_shortcut", relu=False)
 
-    return recalibrated_residual(x, branch, shortcut, name=name, **se)
+    return recalibrated_residual(
+        x, partial(conv_chain, convs=convs, conv=grouped, name=name), shortcut, name=name, **se
+    )
 
 
 def stem_names(stem: tuple[Conv, ...]) -> list[str]:
@@ -83,7 +85,7 @@ def stem_names(stem: tuple[Conv, ...]) -> list[str]:
     return [f"conv1_{number}" if len(stem) > 1 else "conv1" for number in range(1, len(stem) + 1)]
 
 
-# ----------------------------------------------------------------------------------------- trunk and head
+# --------------------------------------------------------------------------------------- trunks and heads
 
 
 def trunk(
@@ -102,6 +104,15 @@ def trunk(
     return x
 
 
+def inception_trunk(x: Any, *, reduction: int) -> Any:
+    """BN-Inception, every module recalibrated (Figure 2): `(n, 224, 224, 3) -> (n, 7, 7, 1024)`."""
+
+    def recalibrated(x: Any, name: str) -> Any:
+        return squeeze_excite(x, reduction, name=f"{name}_se")
+
+    return bn_inception.trunk(x, **bn_inception.TABLE["BNInception"], after=recalibrated)
+
+
 def check(blocks: Any, widths: Any, *, groups: int, stride_in: int, projection: int, **se: Any) -> None:
     """Refuse what no row could have."""
     counts = blocks if isinstance(blocks, tuple | list) else ()
@@ -117,10 +128,7 @@ def check(blocks: Any, widths: Any, *, groups: int, stride_in: int, projection: 
 
 def head(x: Any, classes: int, activation: str | None, *, dropout: float, **settings: Any) -> Any:
     """Global average, dropout and classifier: `(n, 7, 7, 2048) -> (n, classes)`."""
-    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="drop")(x)
-    return layers.Dense(classes, activation=activation, dtype="float32", name="fc")(x)
+    return average_classifier(x, classes, activation, dropout=dropout, name="fc")
 
 
 # ------------------------------------------------------------------------------------------------ weights
@@ -141,11 +149,33 @@ def torch_modules(*, blocks: tuple[int, ...], stem: tuple[Conv, ...], **settings
         yield from ((module.format(part), f"{own}_{part}") for part in ("conv", "bn"))
 
 
+def caffe_layers() -> Iterator[tuple[str, str]]:
+    """Caffe's name of each layer in the authors' SE-BN-Inception."""
+    first = {"conv1": "conv1/7x7_s2", "conv2_reduce": "conv2/3x3_reduce", "conv2": "conv2/3x3"}
+    parts = {"double_3x3_reduce": "double3x3_reduce", "double_3x3_1": "double3x3a", "double_3x3_2": "double3x3b"}
+    for own in bn_inception.convs():
+        _, number, part = own.split("_", 2) if own not in first else ("", "", "")
+        theirs = first.get(own) or f"inception_{number}/{parts.get(part, part)}"
+        yield from ((theirs, f"{own}_conv"), (f"{theirs}/bn", f"{own}_bn"), (f"{theirs}/bn/scale", f"{own}_bn"))
+    for module in (f"inception_{number}" for number in bn_inception.WIDTHS):
+        yield from ((f"{module}_1x1_down", f"{module}_se_fc1"), (f"{module}_1x1_up", f"{module}_se_fc2"))
+    yield "classifier", "predictions"
+
+
 def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Cadene's and timm's names to the paper's; their layers that squeeze and excite are 1x1 convolutions."""
-    converted = from_channels_first(arrays, dict(torch_modules(**settings)))
-    ours = {f"{name}/kernel" for _, name in torch_modules(**settings) if name.endswith(("_se_fc1", "_se_fc2"))}
-    return {key: a.reshape(a.shape[-2:]) if key in ours else a for key, a in converted.items()}
+    """Cadene's and timm's names to the paper's."""
+    return with_dense_excitation(from_channels_first(arrays, dict(torch_modules(**settings))))
+
+
+def inception_convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Names of the authors' Caffe file to the paper's."""
+    return with_dense_excitation(from_channels_first(arrays, dict(caffe_layers())))
+
+
+def with_dense_excitation(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The released layers that squeeze and excite are 1x1 convolutions."""
+    ours = ("_se_fc1/kernel", "_se_fc2/kernel")
+    return {key: a.reshape(a.shape[-2:]) if key.endswith(ours) else a for key, a in arrays.items()}
 
 
 def timm_file(release: str, file: str) -> WeightsFile:
@@ -167,19 +197,34 @@ WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
     "SENet154": (timm_file("v0.1-weights", "legacy_senet154-e9eb9fe6.pth"),),
 }
 
+INCEPTION_WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
+    "SEInception": (
+        WeightsFile(
+            name="imagenet",
+            file="SE-BN-Inception.caffemodel",
+            url="https://storage.openvinotoolkit.org/repositories/open_model_zoo/public/2021.4/se-inception/"
+            "SE-BN-Inception.caffemodel",
+            hash="sha384:b5d3a92296b83cb5c706140a1d2855903906c6c2176766bdd58303643c28a6aa"
+            "9950cec2f318cb4f97778705c394d5d1",
+            classes=1000,
+            preprocessing=BVLC,
+            source="ImageNet, by the authors, at Open Model Zoo",
+            licence="Apache-2.0 (authors); ImageNet terms",
+        ),
+    ),
+}
+
+PAPER = Paper(
+    title="Squeeze-and-Excitation Networks", authors="Hu, Shen, Albanie, Sun, Wu", year=2017, arxiv="1709.01507"
+)
+
 FAMILY = Family(
     name="senet",
-    paper=Paper(
-        title="Squeeze-and-Excitation Networks",
-        authors="Hu, Shen, Albanie, Sun, Wu",
-        year=2017,
-        arxiv="1709.01507",
-    ),
+    paper=PAPER,
     table_in_paper="Table 1; SENet-154 in the appendix",
     table=TABLE,
     trunk=trunk,
     head=head,
-    head_layers=("fc",),
     classifiers=("fc",),
     preprocessing=TORCH,
     weights=WEIGHTS,
@@ -189,7 +234,24 @@ FAMILY = Family(
         "RGB pixels scaled as in PyTorch, which the converted weights take; the authors' Caffe files take BGR",
     ),
 )
+INCEPTION_FAMILY = Family(
+    name="senet",
+    paper=PAPER,
+    table_in_paper="Table 2",
+    table=INCEPTION_TABLE,
+    trunk=inception_trunk,
+    head=bn_inception.head,
+    classifiers=("predictions",),
+    preprocessing=BVLC,
+    weights=INCEPTION_WEIGHTS,
+    convert=inception_convert,
+    deviations=(
+        "the layers of squeeze and excitation have biases, as in the released weights",
+        "the deviations of BNInception, on which it builds",
+    ),
+)
 
+SEInception = INCEPTION_FAMILY.constructor("SEInception")
 SEResNet50 = FAMILY.constructor("SEResNet50")
 SEResNet101 = FAMILY.constructor("SEResNet101")
 SEResNet152 = FAMILY.constructor("SEResNet152")

@@ -175,7 +175,6 @@ FAMILY = Family(
     table=TABLE,
     trunk=trunk,
     head=head,
-    head_layers=("conv10",),
     classifiers=("conv10",),
     preprocessing=CAFFE,
     weights={

@@ -5,6 +5,7 @@ public file was written by Keras 1, which numbered every layer.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from keras import layers
 from keras_vision.applications._family import Family
 from keras_vision.applications._public_files import TF, keras_file, name_numbered_layers
 from keras_vision.errors import KerasVisionError
+from keras_vision.layers import average_classifier, bn_relu, conv_bn_relu
 from keras_vision.registry import Paper
 from keras_vision.weights import from_channels_first
 
@@ -37,26 +39,22 @@ def blocks(middle: int) -> Iterator[tuple[str, tuple[int, ...], bool]]:
 
 # ------------------------------------------------------------------------------------------------ blocks
 
+EPSILON, MOMENTUM = 1e-3, 0.99  # of batch norm, as by default in Keras
 
-def conv(x: Any, filters: int, stride: int, name: str) -> Any:
-    """3x3 convolution without padding, batch norm, ReLU; the last takes the name."""
-    x = layers.Conv2D(filters, 3, stride, use_bias=False, name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(name=f"{name}_bn")(x)
-    return layers.Activation("relu", name=name)(x)
+conv = partial(conv_bn_relu, padding="valid", epsilon=EPSILON, momentum=MOMENTUM)
 
 
-def sepconv(x: Any, filters: int, name: str) -> Any:
+def sepconv(x: Any, filters: int, *, name: str, relu: bool = False) -> Any:
     """Depthwise 3x3 and pointwise convolution with nothing between them (section 4.7), batch norm."""
     x = layers.SeparableConv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_conv")(x)
-    return layers.BatchNormalization(name=f"{name}_bn")(x)
+    return bn_relu(x, name=name, relu=relu, epsilon=EPSILON, momentum=MOMENTUM)
 
 
 def block(x: Any, widths: tuple[int, ...], halves: bool, name: str) -> Any:
     """Residual block: `(n, h, w, c) -> (n, h, w, widths[-1])`, or half of h and w, rounded up, with max pooling."""
     shortcut = x
     if halves:
-        shortcut = layers.Conv2D(widths[-1], 1, 2, use_bias=False, name=f"{name}_shortcut_conv")(x)
-        shortcut = layers.BatchNormalization(name=f"{name}_shortcut_bn")(shortcut)
+        shortcut = conv(x, widths[-1], 1, 2, name=f"{name}_shortcut", relu=False)
     for number, filters in enumerate(widths, 1):
         if (name, number) != ("block2", 1):  # block1_conv2 has ended in a ReLU
             x = layers.Activation("relu", name=f"{name}_sepconv{number}_relu")(x)
@@ -73,22 +71,18 @@ def trunk(x: Any, *, middle: int, **settings: Any) -> Any:
     """block1_conv1 to block14_sepconv2: `(n, 299, 299, 3) -> (n, 10, 10, 2048)`."""
     if not isinstance(middle, int) or middle < 0:
         raise KerasVisionError(f"middle={middle!r}; give the number of blocks in the middle flow, 0 or more.")
-    x = conv(x, 32, 2, name="block1_conv1")
-    x = conv(x, 64, 1, name="block1_conv2")
+    x = conv(x, 32, 3, 2, name="block1_conv1")
+    x = conv(x, 64, 3, name="block1_conv2")
     for name, widths, halves in blocks(middle):
         x = block(x, widths, halves, name)
     for number, filters in enumerate(LAST, 1):
-        name = f"block{middle + 6}_sepconv{number}"
-        x = layers.Activation("relu", name=name)(sepconv(x, filters, name))
+        x = sepconv(x, filters, name=f"block{middle + 6}_sepconv{number}", relu=True)
     return x
 
 
 def head(x: Any, classes: int, activation: str | None, *, dropout: float, **settings: Any) -> Any:
     """Global average and classifier: `(n, 10, 10, 2048) -> (n, classes)`."""
-    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="drop")(x)
-    return layers.Dense(classes, activation=activation, dtype="float32", name="predictions")(x)
+    return average_classifier(x, classes, activation, dropout=dropout, name="predictions")
 
 
 # ------------------------------------------------------------------------------------------------ weights
@@ -144,7 +138,6 @@ FAMILY = Family(
     table=TABLE,
     trunk=trunk,
     head=head,
-    head_layers=("predictions",),
     classifiers=("predictions",),
     preprocessing=TF_299,
     weights=WEIGHTS,

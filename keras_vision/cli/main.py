@@ -11,6 +11,7 @@ from keras_vision.cli.doctor import doctor
 from keras_vision.cli.evaluate import evaluate
 from keras_vision.cli.export import export
 from keras_vision.cli.models import models
+from keras_vision.cli.recipes import recipes
 from keras_vision.cli.train import train
 from keras_vision.errors import KerasVisionError
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 for command in (classify, evaluate, train, export):
     app.command(rich_help_panel="Work")(command)
+app.add_typer(recipes, name="recipes", rich_help_panel="Work")
 app.add_typer(models, name="models", rich_help_panel="Look")
 app.command(rich_help_panel="Look")(doctor)
 

@@ -2,6 +2,7 @@
 
 from keras_vision.data.decode import decode_image, load_pixels
 from keras_vision.data.labelled_images import LabelledImages, digits, image_folder
+from keras_vision.data.mnist import mnist
 from keras_vision.data.validation import (
     class_folders,
     imagenet_validation,
@@ -17,6 +18,7 @@ __all__ = [
     "image_folder",
     "imagenet_validation",
     "load_pixels",
+    "mnist",
     "tiny_imagenet_validation",
     "validation_images",
 ]

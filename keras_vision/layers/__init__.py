@@ -2,13 +2,15 @@
 
 from keras_vision.layers.adaptive_pooling import AdaptiveAveragePool2D
 from keras_vision.layers.atrous_pooling import AtrousPooling2D
+from keras_vision.layers.average_classifier import average_classifier
 from keras_vision.layers.ceil_pooling import OverhangPadding2D, ceil_max_pool
 from keras_vision.layers.channel_padding import ChannelPadding
-from keras_vision.layers.convolution import bn_relu, conv_bn_relu, conv_relu
+from keras_vision.layers.convolution import bn_relu, conv_bn_relu, conv_chain, conv_relu
 from keras_vision.layers.fully_connected import fc6_to_fc8
 from keras_vision.layers.inception import average_pool, conv_names, inception, max_pool
 from keras_vision.layers.lrn import LocalResponseNormalization, local_response_norm
 from keras_vision.layers.recomputed import Recomputed
+from keras_vision.layers.residual import residual
 from keras_vision.layers.squeeze_excite import excitation, recalibrated_residual, squeeze_excite
 
 __all__ = [
@@ -18,10 +20,12 @@ __all__ = [
     "LocalResponseNormalization",
     "OverhangPadding2D",
     "Recomputed",
+    "average_classifier",
     "average_pool",
     "bn_relu",
     "ceil_max_pool",
     "conv_bn_relu",
+    "conv_chain",
     "conv_names",
     "conv_relu",
     "excitation",
@@ -30,5 +34,6 @@ __all__ = [
     "local_response_norm",
     "max_pool",
     "recalibrated_residual",
+    "residual",
     "squeeze_excite",
 ]

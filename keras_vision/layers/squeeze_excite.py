@@ -8,6 +8,7 @@ from typing import Any
 from keras import layers
 
 from keras_vision.errors import KerasVisionError
+from keras_vision.layers.residual import residual
 
 PLACEMENTS = ("standard", "pre", "post", "identity")
 
@@ -75,9 +76,12 @@ def recalibrated_residual(
     def recalibrated(y: Any, place: str) -> Any:
         return squeeze_excite(y, reduction, name=f"{name}_se") if place == placement else y
 
-    y = recalibrated(branch(recalibrated(x, "pre")), "standard")
-    y = layers.Add(name=f"{name}_add")([recalibrated(shortcut(x), "identity"), y])
+    y = residual(
+        x,
+        lambda y: recalibrated(branch(recalibrated(y, "pre")), "standard"),
+        lambda y: recalibrated(shortcut(y), "identity"),
+        name=f"{name}_block" if placement == "post" else name,
+    )
     if placement != "post":
-        return layers.Activation("relu", name=name)(y)
-    y = layers.Activation("relu", name=f"{name}_relu")(y)
+        return y
     return layers.Multiply(name=name)([y, excitation(y, reduction, name=f"{name}_se")])

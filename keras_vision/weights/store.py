@@ -74,7 +74,7 @@ def read(path: Path, readers: Mapping[str, Reader]) -> dict[str, np.ndarray]:
 
 
 def verify(path: Path, expected: str) -> bool:
-    """Whether the file has this hash ("sha256:...", "sha1:..." or "md5:..."): the first eight digits will do."""
+    """Whether the file has this hash ("sha256:...", or another of hashlib's): the first eight digits will do."""
     kind = expected.partition(":")[0]
     with path.open("rb") as stream:
         return has_hash(f"{kind}:{hashlib.file_digest(stream, kind).hexdigest()}", expected)

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from naive_caffe import Net, average_pool, correlate, max_pool
+from naive_bn_inception import FIGURE_5, BatchNormNet, forward, normalise
+from naive_caffe import max_pool
 from safetensors.numpy import save_file
 
 import keras_vision as kv
@@ -12,16 +13,9 @@ from keras_vision.applications.bn_inception import pass_through
 from keras_vision.errors import KerasVisionError, WeightsError
 
 SIZE, CLASSES = 96, 7
-FIGURE_5 = {  # 1x1, 3x3 reduce, 3x3, double 3x3 reduce, double 3x3, pool + proj
-    "3a": (64, 64, 64, 64, 96, "avg", 32), "3b": (64, 64, 96, 64, 96, "avg", 64), "3c": (0, 128, 160, 64, 96, "max", 0),
-    "4a": (224, 64, 96, 96, 128, "avg", 128), "4b": (192, 96, 128, 96, 128, "avg", 128),
-    "4c": (160, 128, 160, 128, 160, "avg", 128), "4d": (96, 128, 192, 160, 192, "avg", 128),
-    "4e": (0, 128, 192, 192, 256, "max", 0), "5a": (352, 192, 320, 160, 224, "avg", 128),
-    "5b": (352, 192, 320, 192, 224, "max", 128),
-}  # fmt: skip
 
 
-class TorchNet(Net):
+class TorchNet(BatchNormNet):
     """Convolutions with bias, batch norm and ReLU, under the names of the public PyTorch file."""
 
     def weights(self, name, shape):
@@ -32,43 +26,10 @@ class TorchNet(Net):
         return kernel, bias
 
     def batch_norm(self, x, name):
-        values = {key: self.rng.normal(0, 0.1, x.shape[1]) for key in ("bias", "running_mean")}
-        values |= {key: self.rng.uniform(0.5, 1.5, x.shape[1]) for key in ("weight", "running_var")}
-        values = {key: value.astype("float32") for key, value in values.items()}
-        self.arrays |= {f"{name}.{key}": value for key, value in values.items()}
-        weight, bias, mean, var = (
-            values[key][:, None, None] for key in ("weight", "bias", "running_mean", "running_var")
-        )
-        return weight * (x - mean) / np.sqrt(var.astype("float64") + 1e-5) + bias
-
-    def conv(self, x, name, filters, size, stride=1):
-        kernel, bias = self.weights(name, (filters, x.shape[1], size, size))
-        pad = [(0, 0), (0, 0), (size // 2, size // 2), (size // 2, size // 2)]
-        y = correlate(np.pad(x, pad), kernel, stride) + bias[:, None, None]
-        return np.maximum(self.batch_norm(y, f"{name}_bn"), 0)
-
-
-def inception(net, x, number):
-    n1x1, reduce, n3x3, double_reduce, double, pool, proj = FIGURE_5[number]
-    name, stride = f"inception_{number}", 1 if proj else 2
-    parts = [net.conv(x, f"{name}_1x1", n1x1, 1)] if n1x1 else []
-    parts.append(net.conv(net.conv(x, f"{name}_3x3_reduce", reduce, 1), f"{name}_3x3", n3x3, 3, stride))
-    y = net.conv(net.conv(x, f"{name}_double_3x3_reduce", double_reduce, 1), f"{name}_double_3x3_1", double, 3)
-    parts.append(net.conv(y, f"{name}_double_3x3_2", double, 3, stride))
-    if pool == "avg":
-        x = average_pool(np.pad(x, [(0, 0), (0, 0), (1, 1), (1, 1)]), 3, 1)
-    else:
-        x = max_pool(x, 3, stride, pad=1 if proj else 0)
-    parts.append(net.conv(x, f"{name}_pool_proj", proj, 1) if proj else x)
-    return np.concatenate(parts, axis=1)
-
-
-def forward(net, x):
-    x = max_pool(net.conv(x, "conv1_7x7_s2", 64, 7, stride=2), 3, 2)
-    x = max_pool(net.conv(net.conv(x, "conv2_3x3_reduce", 64, 1), "conv2_3x3", 192, 3), 3, 2)
-    for number in FIGURE_5:
-        x = inception(net, x, number)
-    return net.dense(x.mean(axis=(2, 3)), "last_linear", CLASSES)
+        values = self.seeded_norm(x.shape[1])
+        keys = ("weight", "bias", "running_mean", "running_var")
+        self.arrays |= {f"{name}.{key}": value for key, value in zip(keys, values, strict=True)}
+        return normalise(x, *values)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +41,7 @@ def images():
 def released(images, tmp_path_factory):
     """A file with the names of the public one, and the logits of the naive forward."""
     net, path = TorchNet(), tmp_path_factory.mktemp("bn_inception") / "released.safetensors"
-    logits = forward(net, images.transpose(0, 3, 1, 2).astype("float64"))
+    logits = forward(net, images.transpose(0, 3, 1, 2).astype("float64"), CLASSES)
     save_file(net.arrays, path)
     return path, logits
 

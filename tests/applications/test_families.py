@@ -37,6 +37,7 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
     "InceptionV3": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_151": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_79": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
+    "SEInception": (11_951_654, 11_931_622, 10_926_654, 10_906_622),
     "SENet154": (115_336_536, 115_088_984, 113_287_536, 113_039_984),
     "SEResNeXt101": (49_093_272, 48_955_416, 47_044_272, 46_906_416),
     "SEResNeXt50": (27_628_120, 27_559_896, 25_579_120, 25_510_896),
@@ -106,7 +107,7 @@ INPUTS = dict.fromkeys(CIFAR, 32) | {
 }
 INPUTS |= {name: 227 if name.startswith("SqueezeNet") else 224 for name in MODELS if name not in INPUTS}
 FEATURES = {"AlexNet": 256, "CaffeNet": 256, "GoogLeNet": 1024, "InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512}
-FEATURES |= {"BNInception": 1024}
+FEATURES |= {"BNInception": 1024, "SEInception": 1024}
 FEATURES |= {"SE": 2048, "Xception": 2048, "PlainNet": 512, "ResNet18": 512, "ResNet34": 512}
 FEATURES |= {"DenseNet121": 1024, "DenseNet161": 2208, "DenseNet169": 1664, "DenseNet201": 1920}
 FEATURES |= {"DenseNet40K12": 448, "DenseNet100K12": 1168, "DenseNet100K24": 2320, "DenseNetB100K12": 592}

@@ -5,10 +5,11 @@ import make_timm
 import make_torchvision
 import numpy as np
 import pytest
+from naive_bn_inception import BatchNormNet, forward, normalise
 from safetensors.numpy import save_file
 
 import keras_vision as kv
-from keras_vision.applications import SENet154, SEResNet50, SEResNeXt50, senet
+from keras_vision.applications import SEInception, SENet154, SEResNet50, SEResNeXt50, senet
 from keras_vision.errors import KerasVisionError
 
 TIMM = {"legacy_seresnet50": SEResNet50, "legacy_seresnext50_32x4d": SEResNeXt50, "legacy_senet154": SENet154}
@@ -77,7 +78,7 @@ def test_senet154_halves_the_first_1x1_and_projects_with_3x3():
     assert convolutions(model, "conv2_1") == [(1, 128, 1, 1), (3, 256, 64, 1), (1, 256, 1, 1), (1, 256, 1, 1)]
     assert convolutions(model, "conv5_1") == [(1, 1024, 1, 1), (3, 2048, 64, 2), (1, 2048, 1, 1), (3, 2048, 1, 2)]
     assert [model.get_layer(f"conv1_{n}_conv").filters for n in (1, 2, 3)] == [64, 64, 128]
-    assert model.get_layer("drop").rate == 0.2
+    assert model.get_layer("fc_drop").rate == 0.2
 
 
 def test_depth_counts_the_weight_layers_of_the_name():
@@ -139,3 +140,71 @@ def test_output_stride_keeps_names_and_sizes():
 def test_bad_arguments(arguments, says):
     with pytest.raises(KerasVisionError, match=says):
         SEResNet50(weights=None, **arguments)
+
+
+# -------------------------------------------------------------------------------------------------- SE-Inception
+
+
+class CaffeNet(BatchNormNet):
+    """The authors' network without biases, in Caffe's blobs under their names."""
+
+    def renamed(self, name):
+        name = name.replace("double_3x3_1", "double3x3a").replace("double_3x3_2", "double3x3b")
+        name = name.replace("double_3x3", "double3x3").replace("last_linear", "classifier")
+        parts = name.split("_")
+        module = 2 if parts[0] == "inception" else 1
+        return "_".join(parts[:module]) + "/" + "_".join(parts[module:]) if len(parts) > 1 else name
+
+    def weights(self, name, shape):
+        kernel, bias = super().weights(name, shape)
+        blobs = [self.arrays.pop(f"{name}.blobs.{i}") for i in (0, 1)]
+        self.arrays[f"{self.renamed(name)}.blobs.0"] = blobs[0]
+        if name != "last_linear":
+            return kernel, 0 * bias
+        self.arrays["classifier.blobs.1"] = blobs[1]
+        return kernel, bias
+
+    def batch_norm(self, x, name):
+        gamma, beta, mean, variance = self.seeded_norm(x.shape[1])
+        own, weight = f"{self.renamed(name.removesuffix('_bn'))}/bn", np.float32(2.5)
+        blobs = (mean * weight, variance * weight, np.array([weight]))
+        self.arrays |= {f"{own}.blobs.{i}": blob for i, blob in enumerate(blobs)}
+        self.arrays |= {f"{own}/scale.blobs.0": gamma, f"{own}/scale.blobs.1": beta}
+        return normalise(x, gamma, beta, mean, variance)
+
+    def recalibrated(self, x, number):
+        z = x.mean(axis=(2, 3))
+        for part, units in (("down", x.shape[1] // 16), ("up", x.shape[1])):
+            kernel = self.rng.normal(0, 2 / np.sqrt(z.shape[1]), (units, z.shape[1], 1, 1)).astype("float32")
+            bias = self.rng.normal(0, 0.5, units).astype("float32")
+            layer = f"inception_{number}_1x1_{part}"
+            self.arrays |= {f"{layer}.blobs.0": kernel, f"{layer}.blobs.1": bias}
+            z = z @ kernel[:, :, 0, 0].T.astype("float64") + bias
+            z = np.maximum(z, 0) if part == "down" else 1 / (1 + np.exp(-z))
+        return x * z[:, :, None, None]
+
+
+def test_seinception_equals_a_naive_forward_of_the_authors_network(tmp_path):
+    net, images = CaffeNet(), np.random.default_rng(4).normal(0, 1, (2, 96, 96, 3)).astype("float32")
+    expected = forward(net, images.transpose(0, 3, 1, 2).astype("float64"), classes=7)
+    save_file(net.arrays, tmp_path / "released.safetensors")
+    assert {"conv1/7x7_s2/bn/scale.blobs.1", "inception_4e/double3x3b.blobs.0", "inception_5b_1x1_up.blobs.1"} <= set(
+        net.arrays
+    )
+    arguments = dict(classifier_activation=None, input_shape=(96, 96, 3))
+    model = SEInception(weights=tmp_path / "released.safetensors", **arguments)
+    assert np.ptp(expected) > 0.1
+    assert np.abs(np.asarray(model(images)) - expected).max() <= 1e-5 * np.ptp(expected)
+
+
+def test_seinception_with_open_gates_is_bn_inception(randomize):
+    """A sigmoid of a large bias is 1."""
+    gated = randomize(SEInception(weights=None, include_top=False, input_shape=(64, 64, 3)))
+    plain = kv.applications.BNInception(weights=None, include_top=False, input_shape=(64, 64, 3))
+    for layer in gated.layers:
+        if layer.name.endswith("_se_fc2"):
+            layer.set_weights([np.zeros_like(layer.get_weights()[0]), np.full(layer.units, 50.0)])
+        elif layer.weights and not layer.name.endswith("_se_fc1"):
+            plain.get_layer(layer.name).set_weights(layer.get_weights())
+    x = np.random.default_rng(0).normal(0, 1, (1, 64, 64, 3)).astype("float32")
+    np.testing.assert_allclose(np.asarray(gated(x)), np.asarray(plain(x)), rtol=1e-6, atol=1e-6)

@@ -1,0 +1,30 @@
+"""`keras-vision recipes`: results of the papers, trained anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+recipes = typer.Typer(help="Train what a paper trained, and draw or print its result.", no_args_is_help=True)
+
+
+@recipes.callback()
+def _group() -> None:
+    """Keeps the recipe's name on the command line while there is only one."""
+
+
+@recipes.command()
+def batch_norm(
+    data: Annotated[Path, typer.Argument(help="Folder with the four files of MNIST.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Picture to write, such as figure1.png.", show_default=False)],
+    steps: Annotated[int, typer.Option(min=100, help="Steps, rounded up to passes over the images.")] = 50_000,
+    seed: Annotated[int, typer.Option(help="Of weights and order.")] = 0,
+) -> None:
+    """Batch norm (2015), Figure 1: MNIST with and without it, and what goes into a sigmoid."""
+    from keras_vision.training.recipes.batch_norm import run
+
+    for name, curves in run(data, out, steps, seed).items():
+        typer.echo(f"{name}: {curves.accuracy[-1]:.2%} of the test images after {curves.steps[-1]:,} steps")
+    typer.echo(f"picture: {out}")
