@@ -13,6 +13,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -64,9 +65,9 @@ def folding(names: tuple[str, ...], runs: int) -> Table:
         folded = kv.fold_batch_norm(model)
         taken = time.perf_counter() - start
         image = tf.constant(np.random.default_rng(0).normal(0, 1, (1, *model.input_shape[1:])).astype("float32"))
-        graphs = [tf.function(network, jit_compile=False) for network in (model, folded)]
-        before, after = (np.asarray(graph(image)) for graph in graphs)  # traces them, too
-        times = [[seconds(lambda graph=graph: graph(image).numpy()) for graph in graphs] for _ in range(3 * runs)]
+        graphs = [tf.function(network, jit_compile=False).get_concrete_function(image) for network in (model, folded)]
+        before, after = (np.asarray(graph(image)) for graph in graphs)
+        times = [[seconds(partial(graph, image)) for graph in graphs] for _ in range(3 * runs)]
         ratio = statistics.median(b / a for a, b in times)
         medians = [f"{1e3 * statistics.median(column):.1f}" for column in zip(*times, strict=True)]
         table.add_row(name, f"{taken:.2f}", *medians, f"{ratio:.2f}", f"{np.abs(after - before).max():.1e}")

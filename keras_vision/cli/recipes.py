@@ -19,7 +19,7 @@ def _group() -> None:
 def batch_norm(
     data: Annotated[Path, typer.Argument(help="Folder with the four files of MNIST.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="Picture to write, such as figure1.png.", show_default=False)],
-    steps: Annotated[int, typer.Option(min=100, help="Steps, rounded up to passes over the images.")] = 50_000,
+    steps: Annotated[int, typer.Option(min=100, help="Steps, in hundreds.")] = 50_000,
     seed: Annotated[int, typer.Option(help="Of weights and order.")] = 0,
 ) -> None:
     """Batch norm (2015), Figure 1: MNIST with and without it, and what goes into a sigmoid."""

@@ -21,6 +21,7 @@ import numpy as np
 from keras import layers
 
 from keras_vision.data import LabelledImages, mnist
+from keras_vision.errors import KerasVisionError
 from keras_vision.files import whole_file
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ BATCH, STEPS = 60, 50_000
 UNITS, HIDDEN = 100, 3
 BASE_RATE = 0.1
 PERCENTILES = (15, 50, 85)
+FIGURE_1 = ("Without BN", "With BN")
 PROBE = 1000  # held-out images whose activations are looked at
 
 
@@ -102,7 +104,9 @@ class Recorder(keras.callbacks.Callback):
         last = model.get_layer(f"hidden{HIDDEN}").input
         self.inside = keras.Model(model.input, last)
         self.images, self.labels = images, labels
-        self.steps, self.accuracy, self.percentiles = [], [], []
+        self.steps: list[int] = []
+        self.accuracy: list[float] = []
+        self.percentiles: list[np.ndarray] = []
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         predicted = keras.ops.argmax(self.model(self.images, training=False), axis=-1)
@@ -131,12 +135,19 @@ def train(
     Args:
         arm: which network, and at which rate.
         training, test: MNIST's.
-        steps: of 60 images each, in all.
-        every: steps from one record to the next; both numbers are multiples of it.
+        steps: of 60 images each, in all; a multiple of `every`.
+        every: steps from one record to the next, at most a pass over the images.
         seed: of weights and order.
         base_rate: learning rate of which the arm has its multiple.
-        until: accuracy on the test images at which to stop.
+        until: accuracy on the test images after which to stop, at the end of a pass.
+
+    Raises:
+        KerasVisionError: `steps` is no multiple of `every`, or `every` is longer than a pass.
     """
+    if every < 1 or steps < every or steps % every or every > len(training) // BATCH:
+        raise KerasVisionError(
+            f"steps={steps}, every={every}; give a multiple of every, which is from 1 to {len(training) // BATCH}."
+        )
     keras.utils.set_random_seed(seed)
     model = network(arm)
     images, labels = binary(training)
@@ -147,9 +158,12 @@ def train(
         steps_per_execution=every,
     )
     rng = np.random.default_rng(seed)
-    while not recorder.steps or (recorder.steps[-1] < steps and recorder.accuracy[-1] < until):
-        chosen = rng.permutation(len(images))[: len(images) // (BATCH * every) * BATCH * every]
+    done = 0
+    while done < steps and (not done or recorder.accuracy[-1] < until):
+        count = min(len(images) // BATCH, steps - done) // every * every
+        chosen = rng.permutation(len(images))[: count * BATCH]
         model.fit(images[chosen], labels[chosen], BATCH, shuffle=False, verbose=0, callbacks=[recorder])
+        done += count
     return recorder.curves()
 
 
@@ -181,7 +195,7 @@ def figure_1(without: Curves, with_norm: Curves, unit: int = 0) -> Figure:
 def run(data: Path, out: Path, steps: int = STEPS, seed: int = 0) -> dict[str, Curves]:
     """Train the two networks of section 4.1 on the MNIST in `data`, and draw Figure 1 to `out`."""
     digits = mnist(data, "train"), mnist(data, "test")
-    both = {name: train(ARMS[name], *digits, steps=steps, seed=seed) for name in ("Without BN", "With BN")}
+    without, with_norm = (train(ARMS[name], *digits, steps=steps, seed=seed) for name in FIGURE_1)
     with whole_file(out, overwrite=True) as temporary:
-        figure_1(*both.values()).savefig(temporary, dpi=120)
-    return both
+        figure_1(without, with_norm).savefig(temporary, dpi=120)
+    return dict(zip(FIGURE_1, (without, with_norm), strict=True))
