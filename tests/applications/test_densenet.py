@@ -7,6 +7,7 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+from closeness import close
 from safetensors.numpy import save_file
 
 import keras_vision as kv
@@ -16,12 +17,6 @@ from keras_vision.weights.loading import variables
 
 SHAPE = (64, 64, 3)
 DEEP = [pytest.param(name, marks=pytest.mark.slow) for name in ("DenseNet169", "DenseNet201")]
-
-
-def close(actual, expected):
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    assert np.ptp(expected) > 1e-3
-    return np.abs(actual - expected).max() <= 1e-5 * np.ptp(expected)
 
 
 def build(name, **arguments):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from closeness import close
 from naive_caffe import Net, average_pool, lrn, max_pool
 from safetensors.numpy import save_file
 
@@ -47,11 +48,6 @@ def forward(net, x):
     x = max_pool(inception(net, x, "4e"), 3, 2)
     x = inception(net, inception(net, x, "5a"), "5b")
     return net.dense(x.mean(axis=(2, 3)), "loss3/classifier", CLASSES), loss1, loss2
-
-
-def close(actual, expected):
-    assert np.ptp(expected) > 0.1
-    return np.abs(np.asarray(actual) - expected).max() <= 1e-5 * np.ptp(expected)
 
 
 @pytest.fixture(scope="module")

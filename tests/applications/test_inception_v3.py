@@ -4,6 +4,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from closeness import close
 
 import keras_vision as kv
 from keras_vision.applications import InceptionV3
@@ -27,12 +28,6 @@ def write_classic(model, path):
             counts[type(layer)] = counts.get(type(layer), 0) + 1
         file.attrs["layer_names"] = np.array(names, "S")
     assert counts[keras.layers.Conv2D] == 94
-
-
-def close(actual, expected):
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    assert np.ptp(expected) > 1e-3
-    return np.abs(actual - expected).max() <= 1e-5 * np.ptp(expected)
 
 
 @pytest.fixture(scope="module")

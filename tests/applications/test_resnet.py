@@ -6,6 +6,7 @@ import tarfile
 import keras
 import numpy as np
 import pytest
+from closeness import close
 from PIL import Image
 
 import keras_vision as kv
@@ -29,12 +30,6 @@ def damped(model, randomize, seed=0):
             if isinstance(before, keras.layers.BatchNormalization):
                 before.gamma.assign(before.gamma.numpy() * 0.2)
     return model
-
-
-def close(actual, expected):
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    assert np.ptp(expected) > 1e-3
-    return np.abs(actual - expected).max() <= 1e-5 * np.ptp(expected)
 
 
 def build(name, **arguments):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from closeness import close
 
 import keras_vision as kv
 from keras_vision.applications import vgg
@@ -10,12 +11,6 @@ from keras_vision.errors import KerasVisionWarning, WeightsError
 
 SHAPE = (64, 64, 3)
 WEIGHT_LAYERS = {"VGG11": 11, "VGG11LRN": 11, "VGG13": 13, "VGG16C": 16, "VGG16": 16, "VGG19": 19}  # Table 1
-
-
-def close(actual, expected):
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    assert np.ptp(expected) > 1e-3
-    return np.abs(actual - expected).max() <= 1e-5 * np.ptp(expected)
 
 
 @pytest.mark.parametrize("name", WEIGHT_LAYERS)

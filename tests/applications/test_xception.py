@@ -4,6 +4,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from closeness import close
 
 import keras_vision as kv
 from keras_vision.applications import Xception, xception
@@ -12,12 +13,6 @@ from keras_vision.errors import KerasVisionError, KerasVisionWarning, WeightsErr
 SHAPE = (71, 71, 3)  # the least that Keras Applications takes
 SHORTCUTS = ("block2", "block3", "block4", "block13")
 KERAS_1 = {"kernel": "W", "bias": "b", "moving_mean": "running_mean", "moving_variance": "running_std"}
-
-
-def close(actual, expected):
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    assert np.ptp(expected) > 1e-3
-    return np.abs(actual - expected).max() <= 1e-5 * np.ptp(expected)
 
 
 @pytest.fixture(scope="module")
