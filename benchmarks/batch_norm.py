@@ -4,9 +4,9 @@
 
 Claims, for the network of section 4.1, which has sigmoids, and the same with ReLU: with batch norm fewer steps than
 without at the same rate, still fewer at five times that rate, and there at least five times fewer than without. The
-network without batch norm at five times the rate, which did not train at all for the paper's Inception, is reported. The
-networks and the rate are those of `keras_vision.training.recipes.batch_norm`, the folder holds the four files of MNIST;
-medians over seeds.
+network without batch norm at five times the rate, which did not train at all for the paper's Inception, is reported.
+The networks and the rate are those of `keras_vision.training.recipes.batch_norm`, the folder holds the four files of
+MNIST; medians over seeds.
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
     keras-vision recipes batch-norm FOLDER_OF_MNIST figure1.png
 
-After 50,000 steps 96.5 % of the test images without batch norm and 97.6 % with it, in two minutes on two cores of an AMD
-EPYC (Zen 4); without it nothing is learned in the first 3,000 steps. `benchmarks/batch_norm.py` compares the arms.
+After 50,000 steps 96.5 % of the test images without batch norm and 97.6 % with it, in two minutes on two cores of an
+AMD EPYC (Zen 4); without it nothing is learned in the first 3,000 steps. `benchmarks/batch_norm.py` compares the
+arms.
 
 The paper's arms are Inception on ImageNet, here the small network, the rate stays constant, and there is neither weight
 decay nor dropout. The paper gives no learning rate for MNIST: at `BASE_RATE` the network without batch norm takes the
