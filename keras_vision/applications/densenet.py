@@ -1,7 +1,8 @@
 """DenseNet (Huang et al., 2016), Table 1 and, for CIFAR, Table 2.
 
 Deviations: the dropout of the experiments without augmentation is left out. `recompute=True` computes each layer again
-for its gradient, concatenation included, so that training keeps memory linear in depth, where it is quadratic without.
+for its gradient, concatenation included, so that training keeps memory linear in depth, where it is quadratic without. He's initial weights are drawn uniformly, at
+the same variance, which takes a third of the time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -51,7 +52,7 @@ def conv(x: Any, filters: int, kernel: int, *, name: str, epsilon: float, recomp
     x = layers.BatchNormalization(epsilon=epsilon, momentum=momentum, name=f"{name}_bn")(x)
     x = layers.Activation("relu", name=f"{name}_relu")(x)
     return layers.Conv2D(
-        filters, kernel, padding="same", use_bias=False, kernel_initializer="he_normal", name=name
+        filters, kernel, padding="same", use_bias=False, kernel_initializer="he_uniform", name=name
     )(x)  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def trunk(
     """conv1 to dense4: `(n, 224, 224, 3) -> (n, 7, 7, 1024)` for DenseNet-121."""
     check(growth, compression, blocks)
     x = conv_bn_relu(
-        x, 2 * growth, 7, 2, name="conv1", epsilon=epsilon, padding="both", kernel_initializer="he_normal"
+        x, 2 * growth, 7, 2, name="conv1", epsilon=epsilon, padding="both", kernel_initializer="he_uniform"
     )  # fmt: skip
     x = layers.ZeroPadding2D(1, name="pool1_pad")(x)  # with zeros: after a ReLU nothing is lower
     x = layers.MaxPooling2D(3, 2, name="pool1")(x)
@@ -132,7 +133,7 @@ def cifar_trunk(
     check(growth, compression, blocks)
     initial = 2 * growth if bottleneck and compression < 1 else 16  # twice the growth for -BC
     x = layers.Conv2D(
-        initial, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name="conv1"
+        initial, 3, padding="same", use_bias=False, kernel_initializer="he_uniform", name="conv1"
     )(x)  # fmt: skip
     settings = dict(growth=growth, bottleneck=bottleneck, recompute=recompute)
     return dense_blocks(x, blocks, compression, epsilon=1e-5, **settings)

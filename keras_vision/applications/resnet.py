@@ -3,6 +3,7 @@
 Deviations: 50, 101 and 152 layers are by default in the layout of Keras Applications' weights, which has biases and
 the stride on the first 1x1; 18 and 34 in torchvision's (`LAYOUTS`). 18 and 34 layers have projections where the shape
 changes; `shortcut="A"` gives the zero channels of Table 2. ResNet-1202 nests one model per stage.
+He's initial weights are drawn uniformly, at the same variance, which takes a third of the time.
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ Conv = tuple[int, int, int]  # filters, kernel, stride
 def conv(x: Any, *spec: int, name: str, layout: str, relu: bool = True) -> Any:
     """Convolution, padded alike on both sides, batch norm, ReLU; the last takes the name."""
     settings = {key: value for key, value in LAYOUTS[layout].items() if key != "stride_in"}
-    return conv_bn_relu(x, *spec, name=name, padding="both", relu=relu, kernel_initializer="he_normal", **settings)
+    return conv_bn_relu(x, *spec, name=name, padding="both", relu=relu, kernel_initializer="he_uniform", **settings)
 
 
 def shortcut_to(x: Any, filters: int, stride: int, kind: str, *, name: str, layout: str) -> Any:

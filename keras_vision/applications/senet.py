@@ -4,7 +4,7 @@ The networks are ResNet, ResNeXt, BN-Inception, and the authors' entry of 2017.
 
 Deviations: the layers that squeeze and excite have biases, as in the authors' files. A squeeze takes the mean over the
 whole map, so `output_stride` and cropping change the gates a little. Keras compiles grouped convolutions with XLA, anew
-at every call outside a graph: `predict` is faster than `model(x)`.
+at every call outside a graph: `predict` is faster than `model(x)`. He's initial weights are drawn uniformly, as in resnet.py.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ INCEPTION_TABLE: Mapping[str, Mapping[str, Any]] = {"SEInception": dict(reductio
 # ------------------------------------------------------------------------------------------------ blocks
 
 
-conv = partial(conv_bn_relu, epsilon=1e-5, padding="both", kernel_initializer="he_normal")
+conv = partial(conv_bn_relu, epsilon=1e-5, padding="both", kernel_initializer="he_uniform")
 
 
 def bottleneck(

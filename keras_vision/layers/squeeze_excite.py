@@ -40,7 +40,7 @@ def excitation(x: Any, reduction: int = 16, *, name: str) -> Any:
             f"reduction={reduction!r} at {name}, which has {channels} channels; give a whole number from 1 to that."
         )
     z = layers.GlobalAveragePooling2D(name=f"{name}_squeeze")(x)
-    z = layers.Dense(channels // reduction, "relu", kernel_initializer="he_normal", name=f"{name}_fc1")(z)
+    z = layers.Dense(channels // reduction, "relu", kernel_initializer="he_uniform", name=f"{name}_fc1")(z)
     z = layers.Dense(channels, "sigmoid", name=f"{name}_fc2")(z)
     return layers.Reshape((1, 1, channels), name=f"{name}_gate")(z)
 

@@ -145,7 +145,7 @@ def test_preprocessing_equals_keras_applications():
 
 def test_fewer_blocks_and_dropout_are_settings():
     model = Xception(weights=None, middle=1, dropout=0.5, input_shape=SHAPE, classes=10)
-    assert model.get_layer("drop").rate == 0.5
+    assert model.get_layer("predictions_drop").rate == 0.5
     assert [name for name in kv.taps(model) if name.startswith("block7")] == ["block7_sepconv1", "block7_sepconv2"]
 
 
