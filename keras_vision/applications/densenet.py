@@ -1,8 +1,8 @@
 """DenseNet (Huang et al., 2016), Table 1 and, for CIFAR, Table 2.
 
 Deviations: the dropout of the experiments without augmentation is left out. `recompute=True` computes each layer again
-for its gradient, concatenation included, so that training keeps memory linear in depth, where it is quadratic without. He's initial weights are drawn uniformly, at
-the same variance, which takes a third of the time.
+for its gradient, concatenation included, so that training keeps memory linear in depth, where it is quadratic without.
+He's initial weights are drawn uniformly, at the same variance, which takes a third of the time.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,9 +1,9 @@
 """ResNet (He et al., 2015), Table 1 and section 4.2, with the plain nets it is compared to.
 
-Deviations: 50, 101 and 152 layers are by default in the layout of Keras Applications' weights, which has biases and
-the stride on the first 1x1; 18 and 34 in torchvision's (`LAYOUTS`). 18 and 34 layers have projections where the shape
-changes; `shortcut="A"` gives the zero channels of Table 2. ResNet-1202 nests one model per stage.
-He's initial weights are drawn uniformly, at the same variance, which takes a third of the time.
+Deviations: 50, 101 and 152 layers are by default in the layout of Keras Applications' weights, which has biases and the
+stride on the first 1x1; 18 and 34 in torchvision's (`LAYOUTS`). 18 and 34 layers have projections where the shape
+changes; `shortcut="A"` gives the zero channels of Table 2. ResNet-1202 nests one model per stage. He's initial weights
+are drawn uniformly, at the same variance, which takes a third of the time.
 """
 
 import dataclasses

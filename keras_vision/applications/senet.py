@@ -4,7 +4,8 @@ The networks are ResNet, ResNeXt, BN-Inception, and the authors' entry of 2017.
 
 Deviations: the layers that squeeze and excite have biases, as in the authors' files. A squeeze takes the mean over the
 whole map, so `output_stride` and cropping change the gates a little. Keras compiles grouped convolutions with XLA, anew
-at every call outside a graph: `predict` is faster than `model(x)`. He's initial weights are drawn uniformly, as in resnet.py.
+at every call outside a graph: `predict` is faster than `model(x)`. He's initial weights are drawn uniformly, as in
+resnet.py.
 """
 
 import dataclasses
