@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,17 @@ from keras_vision.errors import KerasVisionError
 from keras_vision.ops.crf.dense_crf import dense_crf
 from keras_vision.ops.crf.energy import Bilateral, Gaussian
 from keras_vision.ops.crf.pydensecrf import checks
+from keras_vision.ops.crf.pydensecrf.constants import (
+    CONST_KERNEL,
+    DIAG_KERNEL,
+    FULL_KERNEL,
+    NO_NORMALIZATION,
+    NORMALIZE_AFTER,
+    NORMALIZE_BEFORE,
+    NORMALIZE_SYMMETRIC,
+    KernelType,
+    NormalizationType,
+)
 from keras_vision.ops.crf.pydensecrf.terms import (
     Filter,
     Term,
@@ -39,26 +49,6 @@ __all__ = [
     "Unary",
 ]
 
-
-class KernelType(enum.IntEnum):
-    """Shape of a kernel's learned parameters. Nothing is learned here or in pydensecrf: all give the same."""
-
-    CONST_KERNEL = 0
-    DIAG_KERNEL = 1
-    FULL_KERNEL = 2
-
-
-class NormalizationType(enum.IntEnum):
-    """Of a kernel K with D = K 1: K, K D^-1, D^-1 K, D^-1/2 K D^-1/2."""
-
-    NO_NORMALIZATION = 0
-    NORMALIZE_BEFORE = 1
-    NORMALIZE_AFTER = 2
-    NORMALIZE_SYMMETRIC = 3
-
-
-CONST_KERNEL, DIAG_KERNEL, FULL_KERNEL = KernelType
-NO_NORMALIZATION, NORMALIZE_BEFORE, NORMALIZE_AFTER, NORMALIZE_SYMMETRIC = NormalizationType
 
 _NAMES = {  # as `dense_crf` calls them
     NO_NORMALIZATION: "none",

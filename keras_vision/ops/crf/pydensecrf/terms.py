@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from keras_vision.ops.crf.permutohedral import permutohedral_filter
 
 Filter = Callable[[np.ndarray], np.ndarray]  # (pixels, k) -> (pixels, k)
 
+FAR = 6.5  # deviations; the Gaussian is 7e-10 there
 MOST_KERNELS = 16  # of dense_crf
 TINY = 1e-20  # keeps a pixel without neighbours on the lattice from dividing by zero
 
@@ -85,18 +88,34 @@ def positions_and_colours(image: np.ndarray, theta: Sequence[float], colours: Se
 
 
 def over_grid(height: int, width: int, theta: Sequence[float]) -> Filter:
-    """The Gaussian of the pixels' positions, deviations (x, y): exactly, by one matrix for each axis."""
-    horizontal, vertical = (
-        np.exp(-0.5 * np.square(np.subtract.outer(np.arange(size), np.arange(size)) / deviation)).astype(np.float32)
-        for size, deviation in ((width, theta[0]), (height, theta[1]))
-    )
+    """The Gaussian of the pixels' positions, deviations (x, y): one axis after the other, exact to float precision."""
+    import tensorflow as tf
+
+    across, down = _along_first_axis(width, theta[0]), _along_first_axis(height, theta[1])
 
     def smooth(values: np.ndarray) -> np.ndarray:
-        columns = (vertical @ values.reshape(height, -1)).reshape(height, width, -1)
-        rows = np.ascontiguousarray(columns.swapaxes(0, 1)).reshape(width, -1)  # one large product, not one a row
-        return (horizontal @ rows).reshape(width, height, -1).swapaxes(0, 1).reshape(values.shape)
+        rows = tf.reshape(down(tf.reshape(values, (height, -1))), (height, width, -1))
+        columns = tf.reshape(tf.transpose(rows, (1, 0, 2)), (width, -1))  # one large product, not one a row
+        blurred = tf.reshape(across(columns), (width, height, -1))
+        return tf.reshape(tf.transpose(blurred, (1, 0, 2)), values.shape).numpy()
 
     return smooth
+
+
+def _along_first_axis(size: int, deviation: float) -> Callable[[Any], Any]:
+    """The Gaussian of positions 0 .. size - 1: (size, k) -> (size, k), by those blocks of its matrix that are not 0."""
+    import tensorflow as tf
+
+    reach = min(size, math.ceil(FAR * deviation))
+    block = max(reach, 32)
+    parts = []
+    for first in range(0, size, block):
+        targets, sources = np.arange(first, min(first + block, size)), np.arange(max(0, first - reach), size)
+        sources = sources[: targets[-1] + reach + 1 - sources[0]]
+        weights = np.exp(-0.5 * np.square((targets[:, None] - sources) / deviation))
+        parts.append((tf.constant(weights, tf.float32), slice(sources[0], sources[-1] + 1)))
+    # TensorFlow's products: NumPy's threads wait in a spin and collapse when another program takes a core.
+    return lambda values: tf.concat([tf.matmul(weights, values[sources]) for weights, sources in parts], axis=0)
 
 
 def as_dense_crf(terms: Sequence[Term]) -> tuple[tuple[Kernel, ...], np.ndarray | Potts, str, np.ndarray | None] | None:
