@@ -112,23 +112,27 @@ class DenseCRF:
 
     def inference(self, n: int) -> np.ndarray:
         """Marginals Q, float32 (labels, pixels), after n iterations of mean-field."""
+        import tensorflow as tf
+
         n = checks.count("the number of iterations", n, least=0)
         fast = as_dense_crf(self._terms) if self._terms else None
         if fast is not None:
             return self._on_images(n, *fast)
-        marginals = _softmax(self._logits)
+        marginals = tf.nn.softmax(self._logits)
         for _ in range(n):
             marginals = self._step(marginals)
-        return marginals.T
+        return np.asarray(marginals).T
 
     def startInference(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Q before the first iteration, and two arrays, empty here, that `stepInference` asks for."""
-        return _softmax(self._logits).T, np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
+        import tensorflow as tf
+
+        return np.array(tf.nn.softmax(self._logits)).T, np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
 
     def stepInference(self, Q: np.ndarray, tmp1: Any, tmp2: Any) -> None:
         """One iteration of mean-field, in place: Q is float32 (labels, pixels); the others are not looked at."""
         Q = checks.array("Q", Q, "(labels, pixels)", (self._labels, self._pixels), np.float32)
-        Q[...] = self._step(Q.T).T
+        Q[...] = np.asarray(self._step(np.ascontiguousarray(Q.T))).T
 
     def klDivergence(self, Q: np.ndarray) -> float:
         """``sum_i Q_i · (log Q_i + unary_i) + sum_ij Q_i · energy_ij Q_j``, pydensecrf's measure of what Q is worth.
@@ -142,7 +146,7 @@ class DenseCRF:
         q = marginals[some].astype(np.float64)
         divergence = q @ (np.log(q) - self._logits[some])
         for term in self._terms:
-            divergence += np.vdot(marginals.astype(np.float64), term.energy(marginals))
+            divergence += np.vdot(marginals.astype(np.float64), np.asarray(term.energy(marginals)))
         return float(divergence)
 
     def _add(
@@ -153,9 +157,10 @@ class DenseCRF:
         matrix = checks.compatibility(compat, self._labels)
         self._terms.append(Term(build, matrix, name, self._pixels, **for_dense_crf))
 
-    def _step(self, marginals: np.ndarray) -> np.ndarray:
-        marginals = np.ascontiguousarray(marginals)
-        return _softmax(self._logits - sum(term.energy(marginals) for term in self._terms))
+    def _step(self, marginals: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.nn.softmax(self._logits - sum(term.energy(marginals) for term in self._terms))
 
     def _on_images(self, n: int, kernels: Any, compatibility: Any, normalization: str, image: Any) -> np.ndarray:
         raise NotImplementedError  # only a term of DenseCRF2D is one that `dense_crf` knows
@@ -226,11 +231,6 @@ class DenseCRF2D(DenseCRF):
             normalization=normalization,
         )
         return np.asarray(marginals).reshape(self._pixels, self._labels).T
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    e = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
 
 
 def __getattr__(name: str) -> Any:

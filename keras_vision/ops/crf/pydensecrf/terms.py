@@ -13,7 +13,7 @@ import numpy as np
 from keras_vision.ops.crf.energy import Bilateral, Gaussian, Kernel, Potts
 from keras_vision.ops.crf.permutohedral import permutohedral_filter
 
-Filter = Callable[[np.ndarray], np.ndarray]  # (pixels, k) -> (pixels, k)
+Filter = Callable[[Any], Any]  # tensors (pixels, k) -> (pixels, k)
 
 FAR = 6.5  # deviations; the Gaussian is 7e-10 there
 MOST_KERNELS = 16  # of dense_crf
@@ -54,15 +54,15 @@ class Term:
         return (self.compat + self.compat.T) / 2 if self.compat.ndim == 2 else self.compat
 
     @functools.cached_property
-    def _sides(self) -> tuple[np.ndarray, np.ndarray] | None:
+    def _sides(self) -> tuple[Any, Any] | None:
         left, right = SIDES[self.normalization]
         if left == right == 0:
             return None
         mass = self.smooth(np.ones((self.pixels, 1), np.float32)) + np.float32(TINY)
         return mass**left, mass**right
 
-    def energy(self, marginals: np.ndarray) -> np.ndarray:
-        """What each label of each pixel pays, (pixels, labels), where the others have these marginals."""
+    def energy(self, marginals: Any) -> Any:
+        """What each label of each pixel pays, where the others have these marginals: tensors (pixels, labels)."""
         if self._sides is None:
             heard = self.smooth(marginals)
         else:
@@ -76,7 +76,7 @@ class Term:
 def on_lattice(features: np.ndarray) -> Filter:
     """The Gaussian of features (d, pixels), in standard deviations, on the permutohedral lattice."""
     points = np.array(features.T, np.float32, order="C")[None]
-    return lambda values: np.asarray(permutohedral_filter(values[None], points))[0]
+    return lambda values: permutohedral_filter(values[None], points)[0]
 
 
 def positions_and_colours(image: np.ndarray, theta: Sequence[float], colours: Sequence[float]) -> np.ndarray:
@@ -93,11 +93,11 @@ def over_grid(height: int, width: int, theta: Sequence[float]) -> Filter:
 
     across, down = _along_first_axis(width, theta[0]), _along_first_axis(height, theta[1])
 
-    def smooth(values: np.ndarray) -> np.ndarray:
+    def smooth(values: Any) -> Any:
         rows = tf.reshape(down(tf.reshape(values, (height, -1))), (height, width, -1))
         columns = tf.reshape(tf.transpose(rows, (1, 0, 2)), (width, -1))  # one large product, not one a row
         blurred = tf.reshape(across(columns), (width, height, -1))
-        return tf.reshape(tf.transpose(blurred, (1, 0, 2)), values.shape).numpy()
+        return tf.reshape(tf.transpose(blurred, (1, 0, 2)), values.shape)
 
     return smooth
 
