@@ -239,3 +239,25 @@ def test_arrays_may_change_after_they_were_given(scene):
         array[:] = 0
     np.testing.assert_array_equal(marginals(crf, 3), before[0])
     np.testing.assert_array_equal(marginals(points, 3), before[1])
+
+
+@pytest.mark.parametrize("what", ["images", "normalizations", "features beside them", "seventeen terms"])
+def test_terms_that_dense_crf_has_no_word_for(scene, what):
+    unary, image = scene
+    height, width = image.shape[:2]
+    expected, got = [], []
+    for module, results in ((theirs, expected), (ours, got)):
+        crf = module.DenseCRF2D(width, height, len(unary))
+        crf.setUnaryEnergy(unary)
+        crf.addPairwiseBilateral(20, 13, image, 4)
+        if what == "images":
+            crf.addPairwiseBilateral(20, 13, np.ascontiguousarray(image[::-1]), 4)
+        elif what == "normalizations":
+            crf.addPairwiseBilateral(9, 30, image, 2, module.DIAG_KERNEL, module.NORMALIZE_AFTER)
+        elif what == "features beside them":
+            crf.addPairwiseEnergy(np.ascontiguousarray(unary[:3] / 2), 2)
+        for _ in range(16 if what == "seventeen terms" else 0):
+            crf.addPairwiseBilateral(9, 30, image, 0.1)
+        results.append(marginals(crf, 5))
+    np.testing.assert_allclose(got[0], expected[0], atol=1e-3)
+    assert np.abs(got[0] - expected[0]).mean() <= 1e-5
