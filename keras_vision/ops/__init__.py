@@ -11,6 +11,7 @@ _NAMES = {
     "Gaussian": "crf.energy",
     "Potts": "crf.energy",
     "dense_crf": "crf.dense_crf",
+    "fit_dense_crf": "crf.fitting",
     "permutohedral_filter": "crf.permutohedral",
 }
 
