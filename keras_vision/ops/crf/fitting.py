@@ -110,7 +110,7 @@ def fit_dense_crf(
     _check_counts(refinements=(refinements, 0), max_images=(max_images, 1), workers=(workers or 1, 1))
     options = dict(iterations=iterations, normalization=normalization, from_probabilities=from_probabilities)
     held_out = HeldOut(logits, images, labels, _draw(logits, images, labels, max_images, seed), void, options)
-    journal = Journal(resume, f"{held_out.fingerprint()} {gaussian}")
+    journal = Journal(resume, "" if resume is None else f"{held_out.fingerprint()} {gaussian}")
     try:
         tried = _search(_Scorer(held_out, gaussian, workers), grid, refinements, journal, progress)
     finally:

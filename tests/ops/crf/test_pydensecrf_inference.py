@@ -261,3 +261,15 @@ def test_terms_that_dense_crf_has_no_word_for(scene, what):
         results.append(marginals(crf, 5))
     np.testing.assert_allclose(got[0], expected[0], atol=1e-3)
     assert np.abs(got[0] - expected[0]).mean() <= 1e-5
+
+
+def test_steps_go_on_from_the_result_of_an_inference(scene):
+    unary, image = scene
+    features = [their_utils.create_pairwise_bilateral((80, 80), (13, 13, 13), image, 2)]
+    for crf in (crf_2d(ours, unary, image), crf_of_features(ours, unary, features, (4,))):
+        Q = crf.inference(2)
+        crf.stepInference(Q, None, None)
+        assert np.abs(Q - crf.inference(3)).mean() <= 1e-4
+        again = np.asfortranarray(crf.inference(2)).copy(order="C")
+        crf.stepInference(again, None, None)
+        np.testing.assert_array_equal(again, Q)

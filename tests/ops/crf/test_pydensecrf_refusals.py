@@ -101,6 +101,10 @@ def test_iterations_and_marginals(crf):
     for call in (lambda q: crf.stepInference(q, None, None), crf.klDivergence):
         with pytest.raises(KerasVisionError, match=r"Q must be a float32 array \(labels, pixels\) = \(3, 20\)"):
             call(np.zeros((20, 3), np.float32))
+    fixed = np.zeros((3, 20), np.float32)
+    fixed.flags.writeable = False
+    with pytest.raises(KerasVisionError, match="Q is changed in place and must be writable"):
+        crf.stepInference(fixed, None, None)
 
 
 def test_what_is_not_provided(crf):

@@ -121,7 +121,7 @@ class DenseCRF:
         marginals = tf.nn.softmax(self._logits)
         for _ in range(n):
             marginals = self._step(marginals)
-        return np.asarray(marginals).T
+        return np.array(marginals).T  # a copy: TensorFlow's own memory is read-only
 
     def startInference(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Q before the first iteration, and two arrays, empty here, that `stepInference` asks for."""
@@ -132,6 +132,8 @@ class DenseCRF:
     def stepInference(self, Q: np.ndarray, tmp1: Any, tmp2: Any) -> None:
         """One iteration of mean-field, in place: Q is float32 (labels, pixels); the others are not looked at."""
         Q = checks.array("Q", Q, "(labels, pixels)", (self._labels, self._pixels), np.float32)
+        if not Q.flags.writeable:
+            raise KerasVisionError("Q is changed in place and must be writable; pass a copy: np.array(Q).")
         Q[...] = np.asarray(self._step(np.ascontiguousarray(Q.T))).T
 
     def klDivergence(self, Q: np.ndarray) -> float:
@@ -230,7 +232,7 @@ class DenseCRF2D(DenseCRF):
             iterations=n,
             normalization=normalization,
         )
-        return np.asarray(marginals).reshape(self._pixels, self._labels).T
+        return np.array(marginals).reshape(self._pixels, self._labels).T
 
 
 def __getattr__(name: str) -> Any:
