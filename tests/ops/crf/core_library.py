@@ -36,17 +36,18 @@ def compile_core(folder: Path, flags: Sequence[str] = FLAGS, program: Path | Non
 
     def compiled(name: str) -> str:
         source, *own = units[name]
-        _run(["g++", *flags, *own, "-c", str(SOURCES / source), "-o", f"{folder}/{name}.o"])
+        execute(["g++", *flags, *own, "-c", str(SOURCES / source), "-o", f"{folder}/{name}.o"])
         return f"{folder}/{name}.o"
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compiled, units))
     path = folder / ("program" if program else "core.so")
-    _run(["g++", *flags, *([] if program else ["-shared"]), *objects, "-pthread", "-o", str(path)])
+    execute(["g++", *flags, *([] if program else ["-shared"]), *objects, "-pthread", "-o", str(path)])
     return path
 
 
-def _run(command: list[str]) -> None:
+def execute(command: list[str]) -> None:
+    """Runs a compiler, which must succeed."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}"
 

@@ -21,6 +21,7 @@ template <template <class> class Array, class Memory>
 struct SplineAxis {
   explicit SplineAxis(Memory& memory) : first(memory), slice(memory), splat(memory) {}
   int positions = 0, nodes = 0, radius = 0;
+  int reach = 0;              // nodes from the first on that have a weight
   Array<int32_t> first;       // (positions)
   Array<float> slice, splat;  // (positions, 4)
   float tap[2 * MAX_RADIUS + 1];
@@ -51,6 +52,7 @@ struct SplineAxis {
  private:
   void splines(float theta) {
     radius = 2;
+    reach = TAPS;
     const double step = 0.9 * theta, variance = 1 / (0.9 * 0.9) - 2.0 / 3, moment = 8.0 / 120 + 3 * variance * variance;
     const double two = (moment - variance) / 24, one = variance / 2 - 4 * two;  // of the taps, in steps
     const double taps[3] = {1 - 2 * one - 2 * two, one, two};
@@ -70,6 +72,7 @@ struct SplineAxis {
 
   void pixels(float theta) {
     radius = static_cast<int>(std::ceil(4.5f * theta));
+    reach = 1;
     for (int k = -radius; k <= radius; ++k)  // not 0 / theta: a denormal theta counts as 0 while denormals are flushed
       tap[k + radius] = k == 0 ? 1.f : std::exp(-0.5f * (k / theta) * (k / theta));
     for (int i = 0; i < positions; ++i) {
