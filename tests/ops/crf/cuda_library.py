@@ -1,4 +1,4 @@
-"""The dense CRF's CUDA core, with loops on the CPU in place of the kernels, called through ctypes: crf_cuda.h for tests."""
+"""The dense CRF's CUDA core, its kernels as loops on the CPU, called through ctypes: crf_cuda.h for tests."""
 
 import ctypes
 from collections.abc import Callable, Sequence
@@ -6,7 +6,17 @@ from ctypes import POINTER, byref, c_char_p, c_int64, c_void_p
 from pathlib import Path
 
 import numpy as np
-from core_library import OK, SOURCES, Arguments, Cancelled, Core, CoreError, FilterArguments, MeanFieldArguments, execute
+from core_library import (
+    OK,
+    SOURCES,
+    Arguments,
+    Cancelled,
+    Core,
+    CoreError,
+    FilterArguments,
+    MeanFieldArguments,
+    execute,
+)
 
 CUDA = SOURCES.parent / "cuda"
 EMULATED = ("-std=c++17", "-fPIC", "-shared", "-ffp-contract=fast", "-fvisibility=hidden", "-x", "c++", "-DKV_EMULATE")
@@ -18,6 +28,23 @@ def compile_emulation(folder: Path, flags: Sequence[str] = ("-O2", "-Wall", "-We
     """The CUDA core for machines without a GPU, as a shared library."""
     path = folder / "emulation.so"
     execute(["g++", *EMULATED, *flags, str(CUDA / "crf.cu"), "-o", str(path)])
+    return path
+
+
+def compile_for_gpus(nvcc: str, folder: Path, architectures: Sequence[int]) -> Path:
+    """The CUDA core for GPUs of several architectures, and for later ones through the last one's PTX."""
+    path = folder / "cuda.so"
+    targets = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in architectures]
+    targets.append("-gencode=arch=compute_{0},code=compute_{0}".format(architectures[-1]))
+    flags = [
+        "-std=c++17",
+        "-O3",
+        "-Xcompiler=-fPIC,-fvisibility=hidden",
+        "-shared",
+        "--threads=2",
+        "-Werror=all-warnings",
+    ]
+    execute([nvcc, *flags, *targets, str(CUDA / "crf.cu"), "-o", str(path)])
     return path
 
 

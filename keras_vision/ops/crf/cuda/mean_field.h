@@ -21,15 +21,14 @@ struct Softmax {
     float* e = to + i * labels;
     float top = x[0], sum = 0;
     for (int64_t l = 1; l < labels; ++l) top = x[l] > top ? x[l] : top;
-    for (int64_t l = 0; l < labels; ++l) {
-      const float value = exp2f((x[l] - top) * 1.44269504f);
-      e[l] = value;
-      sum += value;
-    }
+    for (int64_t l = 0; l < labels; ++l) sum += power(x[l], top);
     if (!(sum > 0.999f)) *invalid = 1;  // the largest label alone adds 1, up to rounding
     const float scale = 1.f / sum;
-    for (int64_t l = 0; l < labels; ++l) e[l] *= scale;
+    for (int64_t l = 0; l < labels; ++l) e[l] = power(x[l], top) * scale;  // cheaper once more than stored and read
   }
+
+ private:
+  KV_DEVICE float power(float x, float top) const { return exp2f((x - top) * 1.44269504f); }
 };
 
 // to = logits - penalties * message. Index: (pixel, label).
