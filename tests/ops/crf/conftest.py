@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from core_library import Core, compile_core
-from cuda_library import Emulation, compile_emulation
+from cuda_library import CudaCore, compile_emulation
 
 
 @pytest.fixture(scope="session")
@@ -24,5 +24,5 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture(scope="session")
-def emulation(tmp_path_factory) -> Emulation:
-    return Emulation(compile_emulation(tmp_path_factory.mktemp("emulation")))
+def emulation(tmp_path_factory) -> CudaCore:
+    return CudaCore(compile_emulation(tmp_path_factory.mktemp("emulation")))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
 
 SOURCES = Path(find_spec("keras_vision").origin).parent / "ops/crf/core"  # found, not imported: that takes seconds
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-ffp-contract=fast", "-fvisibility=hidden", "-Wno-psabi")
@@ -202,6 +201,8 @@ class Core:
 
 def check_refused(core: Core, arguments: Arguments, word: str, run: Run | None = None) -> None:
     """The call is refused as invalid, with a message that has the word."""
+    import pytest  # which a benchmark that uses this file does without
+
     with pytest.raises(CoreError) as raised:
         core.call(arguments, run)
     assert raised.value.status == INVALID

@@ -79,8 +79,8 @@ class Allocator:
         return sum(block.size for block in self.blocks)
 
 
-class Emulation(Core):
-    """The functions of the emulated library, with Core's methods."""
+class CudaCore(Core):
+    """The functions of the CUDA core's library, emulated or not, with Core's methods."""
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
@@ -95,14 +95,14 @@ class Emulation(Core):
         self,
         arguments: Arguments,
         run: None = None,
-        order: int = 0,
-        allocator: Allocator | None = None,
+        stream: int = 0,
+        allocator: Callable[[object, int], int | None] | None = None,
         cancelled: Callable[[object], bool] | None = None,
     ) -> np.ndarray:
-        """The output, or CoreError; order 0 runs the threads of a kernel forwards, 1 backwards, others mix them."""
+        """The output, or CoreError. The emulation's stream 0 runs threads forwards, 1 backwards, others mix them."""
         message = ctypes.create_string_buffer(b"unset", 512)
         memory = Allocate(allocator or Allocator())
-        options = CudaRun(stream=order, allocate=memory, cancelled=Cancelled(cancelled) if cancelled else Cancelled())
+        options = CudaRun(stream=stream, allocate=memory, cancelled=Cancelled(cancelled) if cancelled else Cancelled())
         status = self.functions[type(arguments)](byref(arguments), byref(options), message, len(message))
         if status != OK:
             raise CoreError(status, message.value.decode())

@@ -21,7 +21,7 @@ from core_library import (
     mean_field_arguments,
 )
 from core_oracle import BILATERAL, GAUSSIAN, NARROW, assert_close, assert_same_bits, scene
-from cuda_library import Allocator, Emulation, compile_emulation
+from cuda_library import Allocator, CudaCore, compile_emulation
 from PIL import Image
 from test_crf_core import calls
 
@@ -87,7 +87,7 @@ def test_features_far_from_0(core, emulation, rng):
 def test_order_of_threads_does_not_change_a_bit(core, emulation, rng, name):
     arguments = calls(rng)[name]
     check_as_core(core, emulation, arguments, 5e-5)
-    assert_same_bits(emulation.call(arguments, order=order).copy() for order in (0, 1, 5, 123_457))
+    assert_same_bits(emulation.call(arguments, stream=order).copy() for order in (0, 1, 5, 123_457))
 
 
 def small_calls(rng: np.random.Generator) -> list[Arguments]:
@@ -181,7 +181,7 @@ def _gcc_library(name: str) -> str:
 
 def sanitized(library: str) -> None:
     """Calls of many kinds; prints their number."""
-    emulation, rng, count = Emulation(Path(library)), np.random.default_rng(1), 0
+    emulation, rng, count = CudaCore(Path(library)), np.random.default_rng(1), 0
     for _ in range(12):
         height, width, labels, channels, batch = (int(n) for n in rng.integers(1, (30, 30, 9, 5, 3)))
         logits, image = scene(rng, batch, height, width, labels, channels=channels)

@@ -26,7 +26,7 @@ import sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}]
 from core_library import *
 from cuda_library import *
-library = Emulation({str(library)!r})
+library = CudaCore({str(library)!r})
 for arguments in (mean_field_arguments(np.zeros((4, 5, 2))), filter_arguments(np.ones((9, 2)), np.ones((9, 2)))):
     try:
         library.call(arguments)
