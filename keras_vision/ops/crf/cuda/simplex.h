@@ -9,57 +9,44 @@
 
 namespace kv_cuda {
 
-constexpr int64_t SHARES = 4096;  // of the points, of which the bounds are found side by side
-
-// Bounds of one channel over a share of the points. Index: (share, channel).
+// Bounds of one channel over a share of the points, or of the bounds that shares of them have. Index: (share, channel).
 struct Bounds {
-  const float* channels;
+  const float* low_of;   // (points, count)
+  const float* high_of;  // (points, count)
   int64_t points, count, shares;
   float* low;   // (shares, count)
   float* high;  // (shares, count); NaN if a channel is not finite
   KV_DEVICE void operator()(int64_t i) const {
     const int64_t share = quotient(i, count), c = i - share * count;
-    float lo = channels[share * count + c], hi = lo, nothing = 0;
+    float lo = low_of[i], hi = high_of[i], nothing = 0;
     for (int64_t p = share; p < points; p += shares) {
-      const float value = channels[p * count + c];
-      lo = value < lo ? value : lo;
-      hi = value > hi ? value : hi;
-      nothing += value - value;
+      const float a = low_of[p * count + c], b = high_of[p * count + c];
+      lo = a < lo ? a : lo;
+      hi = b > hi ? b : hi;
+      nothing += b - b;
     }
     low[i] = lo;
     high[i] = hi + nothing;
   }
 };
 
-// Bounds of one channel over all shares. Index: channel.
-struct JoinBounds {
-  const float* low;
-  const float* high;
-  int64_t count, shares;
-  float* joined;  // (2, count)
-  KV_DEVICE void operator()(int64_t c) const {
-    float lo = low[c], hi = high[c], nothing = 0;
-    for (int64_t s = 0; s < shares; ++s) {
-      const float a = low[s * count + c], b = high[s * count + c];
-      lo = a < lo ? a : lo;
-      hi = b > hi ? b : hi;
-      nothing += b - b;
-    }
-    joined[c] = lo;
-    joined[count + c] = hi + nothing;
-  }
-};
-
 // Lower and upper bound of each feature over all points, and the channels' offsets; refuses NaN and infinity.
 inline void feature_ranges(Device& device, Array<float>& scratch, Features& features, int64_t points, float* low, float* high) {
-  const int64_t count = features.count, shares = points < SHARES ? points : SHARES;
-  scratch.resize(2 * (shares + 1) * count);
-  float* bounds = scratch.data();
-  float* joined = bounds + 2 * shares * count;
-  device.for_each(shares * count, Bounds{features.channels, points, count, shares, bounds, bounds + shares * count});
-  device.for_each(count, JoinBounds{bounds, bounds + shares * count, count, shares, joined});
+  constexpr int64_t STAGES[] = {4096, 64, 1};  // shares; few numbers for each thread to read one after the other
+  const int64_t count = features.count;
+  scratch.resize(2 * (STAGES[0] + STAGES[1] + STAGES[2]) * count);
+  const float* from[] = {features.channels, features.channels};
+  float* to = scratch.data();
+  for (const int64_t most : STAGES) {
+    const int64_t shares = points < most ? points : most;
+    device.for_each(shares * count, Bounds{from[0], from[1], points, count, shares, to, to + shares * count});
+    points = shares;
+    from[0] = to;
+    from[1] = to + shares * count;
+    to += 2 * shares * count;
+  }
   float both[2 * MAX_DIMENSIONS];
-  device.download(both, joined, 2 * count);
+  device.download(both, from[0], 2 * count);
   const int positions = features.dimensions() - static_cast<int>(count);
   for (int64_t c = 0; c < count; ++c) {
     if (!std::isfinite(both[count + c])) refuse_features(features);
