@@ -1,7 +1,9 @@
-// What every call checks of its arguments, wherever it computes.
+// What every call checks of its arguments, and how it ends, wherever it computes.
 #pragma once
 
 #include <cmath>
+#include <exception>
+#include <new>
 
 #include "context.h"
 
@@ -57,6 +59,29 @@ inline void check(const kv_filter_arguments& a) {
   if (!a.values || !a.features || !a.filtered) stop(KV_INVALID, "%s", "an array is missing");
   check_product("the values", static_cast<double>(a.batch) * a.points * a.channels);
   check_product("the features", static_cast<double>(a.batch) * a.points * a.dimensions);
+}
+
+[[noreturn]] inline void refuse_logits() {
+  stop(KV_INVALID, "%s", "the logits hold NaN, +inf, or a pixel that is -inf for all labels");
+}
+
+// Runs `body` and turns what it throws into a status and a message.
+template <class F>
+int guarded(char* message, int64_t size, F&& body) {
+  Stop error{KV_OK, ""};
+  try {
+    body();
+  } catch (const Stop& stopped) {
+    error = stopped;
+  } catch (const std::bad_alloc&) {
+    error.status = KV_NO_MEMORY;
+    std::snprintf(error.message, sizeof error.message, "out of memory");
+  } catch (const std::exception& other) {
+    error.status = KV_NO_MEMORY;
+    std::snprintf(error.message, sizeof error.message, "%s", other.what());
+  }
+  if (message && size > 0) std::snprintf(message, static_cast<size_t>(size), "%s", error.message);
+  return error.status;
 }
 
 }  // namespace kv

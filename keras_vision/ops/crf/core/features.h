@@ -21,6 +21,19 @@ struct Features {
   int dimensions() const { return static_cast<int>(count) + (width ? 2 : 0); }
 };
 
+// Of the pixels of an image of the batch, as a kernel looks at them.
+inline Features features_of(const kv_mean_field_arguments& arguments, const kv_kernel& kernel, int64_t n) {
+  Features features;
+  features.channels = arguments.image + n * arguments.height * arguments.width * arguments.channels;
+  features.count = arguments.channels;
+  features.width = arguments.width;
+  features.height = arguments.height;
+  features.scale[0] = 1.f / kernel.theta_x;
+  features.scale[1] = 1.f / kernel.theta_y;
+  for (int64_t c = 0; c < arguments.channels; ++c) features.scale[2 + c] = 1.f / kernel.theta_image[c];
+  return features;
+}
+
 [[noreturn]] inline void refuse_features(const Features& features) {
   kv::stop(KV_INVALID, "the %s NaN or infinite values", features.width ? "image holds" : "features hold");
 }

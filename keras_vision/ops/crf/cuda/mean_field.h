@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "../core/checks.h"
 #include "spatial.h"
 
 namespace kv_cuda {
@@ -77,7 +78,7 @@ class MeanField {
     }
     uint32_t invalid;
     device_.download(&invalid, invalid_.data(), 1);
-    if (invalid) kv::stop(KV_INVALID, "%s", "the logits hold NaN, +inf, or a pixel that is -inf for all labels");
+    if (invalid) kv::refuse_logits();
   }
 
  private:
@@ -89,9 +90,8 @@ class MeanField {
       // A denormal weight counts as 0, as in the CPU's core.
       if (std::fabs(kernel.weight) < FLT_MIN || a_.iterations == 0) continue;
       kernels_.emplace_back();
+      kernels_.back().given = &kernel;
       if (kernel.theta_image) {
-        kernels_.back().features = features(kernel);
-        kernels_.back().weight = kernel.weight;
         kernels_.back().lattice.reset(new Bilateral(device_));
       } else {
         kernels_.back().grid.reset(new Spatial(device_));
@@ -107,25 +107,12 @@ class MeanField {
     message_.resize(size_);
   }
 
-  Features features(const kv_kernel& kernel) const {
-    Features features;
-    features.channels = a_.image;
-    features.count = a_.channels;
-    features.width = a_.width;
-    features.height = a_.height;
-    features.scale[0] = 1.f / kernel.theta_x;
-    features.scale[1] = 1.f / kernel.theta_y;
-    for (int64_t c = 0; c < a_.channels; ++c) features.scale[2 + c] = 1.f / kernel.theta_image[c];
-    return features;
-  }
-
   void build_lattices(int64_t n) {
     for (Kernel& kernel : kernels_) {
       if (!kernel.lattice) continue;
       device_.check_cancelled();
-      Features features = kernel.features;
-      features.channels += n * pixels_ * a_.channels;
-      kernel.lattice->build(device_, builder_, spare_, features, kernel.weight, a_.normalization, a_.labels);
+      kernel.lattice->build(device_, builder_, spare_, features_of(a_, *kernel.given, n), kernel.given->weight,
+                            a_.normalization, a_.labels);
     }
   }
 
@@ -156,11 +143,10 @@ class MeanField {
     }
   }
 
-  struct Kernel {  // one of the two
-    std::unique_ptr<Spatial> grid;
+  struct Kernel {
+    const kv_kernel* given = nullptr;
+    std::unique_ptr<Spatial> grid;  // or
     std::unique_ptr<Bilateral> lattice;
-    Features features;
-    float weight = 0;
   };
 
   Device& device_;
