@@ -67,7 +67,7 @@ inline void check(const kv_filter_arguments& a) {
 
 // Runs `body` and turns what it throws into a status and a message.
 template <class F>
-int guarded(char* message, int64_t size, F&& body) {
+int status_of(char* message, int64_t size, F&& body) {
   Stop error{KV_OK, ""};
   try {
     body();

@@ -1,7 +1,7 @@
 // How the coordinates of a lattice's vertex are packed in a key. No vector code: both cores share it.
 #pragma once
 
-#include "features.h"
+#include "point_features.h"
 
 namespace KV_LEVEL {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "buffer.h"
-#include "features.h"
+#include "point_features.h"
 #include "simd.h"
 
 namespace KV_LEVEL {

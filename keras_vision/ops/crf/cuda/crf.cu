@@ -15,7 +15,7 @@ const kv_cuda_run& checked(const kv_cuda_run* run) {
 extern "C" {
 
 int kv_cuda_mean_field(const kv_mean_field_arguments* arguments, const kv_cuda_run* run, char* message, int64_t message_size) {
-  return kv::guarded(message, message_size, [&] {
+  return kv::status_of(message, message_size, [&] {
     kv_cuda::Device device(checked(run));
     kv::check(*arguments);
     kv_cuda::MeanField(device, *arguments).run();
@@ -24,7 +24,7 @@ int kv_cuda_mean_field(const kv_mean_field_arguments* arguments, const kv_cuda_r
 
 int kv_cuda_permutohedral_filter(const kv_filter_arguments* arguments, const kv_cuda_run* run, char* message,
                                  int64_t message_size) {
-  return kv::guarded(message, message_size, [&] {
+  return kv::status_of(message, message_size, [&] {
     kv_cuda::Device device(checked(run));
     kv::check(*arguments);
     kv_cuda::filter(device, *arguments);
