@@ -1,10 +1,11 @@
-"""The C++ core, compiled once for all tests."""
+"""The C++ core and the emulated CUDA core, compiled once for all tests."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 from core_library import Core, compile_core
+from cuda_library import CudaCore, compile_emulation
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +21,8 @@ def core(library) -> Core:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def emulation(tmp_path_factory) -> CudaCore:
+    return CudaCore(compile_emulation(tmp_path_factory.mktemp("emulation")))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
 
 SOURCES = Path(find_spec("keras_vision").origin).parent / "ops/crf/core"  # found, not imported: that takes seconds
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-ffp-contract=fast", "-fvisibility=hidden", "-Wno-psabi")
@@ -36,17 +35,18 @@ def compile_core(folder: Path, flags: Sequence[str] = FLAGS, program: Path | Non
 
     def compiled(name: str) -> str:
         source, *own = units[name]
-        _run(["g++", *flags, *own, "-c", str(SOURCES / source), "-o", f"{folder}/{name}.o"])
+        execute(["g++", *flags, *own, "-c", str(SOURCES / source), "-o", f"{folder}/{name}.o"])
         return f"{folder}/{name}.o"
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compiled, units))
     path = folder / ("program" if program else "core.so")
-    _run(["g++", *flags, *([] if program else ["-shared"]), *objects, "-pthread", "-o", str(path)])
+    execute(["g++", *flags, *([] if program else ["-shared"]), *objects, "-pthread", "-o", str(path)])
     return path
 
 
-def _run(command: list[str]) -> None:
+def execute(command: list[str]) -> None:
+    """Runs a compiler, which must succeed."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}"
 
@@ -201,6 +201,8 @@ class Core:
 
 def check_refused(core: Core, arguments: Arguments, word: str, run: Run | None = None) -> None:
     """The call is refused as invalid, with a message that has the word."""
+    import pytest  # which a benchmark that uses this file does without
+
     with pytest.raises(CoreError) as raised:
         core.call(arguments, run)
     assert raised.value.status == INVALID

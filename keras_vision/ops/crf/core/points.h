@@ -1,15 +1,13 @@
 // What a lattice knows of the points in it, and the features that place them.
 #pragma once
 
-#include <cmath>
-
 #include "buffer.h"
+#include "point_features.h"
 #include "simd.h"
 
 namespace KV_LEVEL {
 
 constexpr int TILE = 16;
-constexpr int MAX_DIMENSIONS = 63;
 constexpr int MAX_BANDS = 8;
 
 constexpr uint32_t LINE_END = uint32_t{1} << 31;
@@ -41,17 +39,6 @@ inline void split_into_bands(int64_t points, Points& to) {
   to.bands = static_cast<int>(bands < 1 ? 1 : bands > MAX_BANDS ? MAX_BANDS : bands);
   for (int b = 0; b <= to.bands; ++b) to.band_tile[b] = to.tiles * b / to.bands;
 }
-
-// Where the features of a point come from: its position in an image and channels of that image, or channels alone.
-struct Features {
-  const float* channels = nullptr;  // (points, count)
-  int64_t count = 0;
-  int64_t width = 0;           // of the image; 0: positions are no features
-  int64_t height = 0;
-  float scale[MAX_DIMENSIONS];   // 1 / theta of each feature
-  float offset[MAX_DIMENSIONS];  // taken from each channel first: not 0 where float32 is too coarse so far from 0
-  int dimensions() const { return static_cast<int>(count) + (width ? 2 : 0); }
-};
 
 // One row of 16 numbers for each feature: the points of a tile. Points past the end repeat the last one.
 template <int D>
@@ -85,8 +72,6 @@ KV_INLINE void read_features(const Features& from, int64_t tile, int64_t points,
   }
 }
 
-constexpr float FAR = 1024.f;  // thetas from 0
-
 // Lower and upper bound of each feature over all points, and the channels' offsets; refuses NaN and infinity.
 inline void feature_ranges(kv::Context& context, Features& features, const Points& points, float* low, float* high) {
   const int channels = static_cast<int>(features.count), positions = features.width ? 2 : 0;
@@ -111,26 +96,13 @@ inline void feature_ranges(kv::Context& context, Features& features, const Point
   };
   context.parallel(points.bands, scan);
   for (int b = 0; b < points.bands; ++b) {
-    if (!finite[b]) kv::stop(KV_INVALID, "the %s NaN or infinite values", positions ? "image holds" : "features hold");
+    if (!finite[b]) refuse_features(features);
     for (int c = 0; c < channels; ++c) {
       if (b == 0 || lows[b][c] < low[positions + c]) low[positions + c] = lows[b][c];
       if (b == 0 || highs[b][c] > high[positions + c]) high[positions + c] = highs[b][c];
     }
   }
-  if (positions) {
-    low[0] = low[1] = 0;
-    high[0] = static_cast<float>(features.width - 1);
-    high[1] = static_cast<float>(features.height - 1);
-  }
-  for (int i = 0; i < features.dimensions(); ++i) {
-    float offset = 0;
-    if (i >= positions) {
-      if (std::fabs(low[i] * features.scale[i]) > FAR) offset = low[i];
-      features.offset[i - positions] = offset;
-    }
-    low[i] = (low[i] - offset) * features.scale[i];
-    high[i] = (high[i] - offset) * features.scale[i];
-  }
+  place_features(features, low, high);
 }
 
 }  // namespace KV_LEVEL

@@ -121,7 +121,4 @@ void blur(kv::Context& context, const Points& points, Values& values, bool rever
   values.swap();
 }
 
-// What makes the filter's answer at a point close to the Gaussian sum (Adams et al., 2010).
-inline float amplitude(int dimensions) { return 1.f / (1.f + std::ldexp(1.f, -dimensions)); }
-
 }  // namespace KV_LEVEL
