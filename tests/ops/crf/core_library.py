@@ -94,6 +94,7 @@ class MeanFieldArguments(_Arguments):
         ("iterations", c_int32),
         ("normalization", c_int32),
         ("marginals", c_void_p),
+        ("kept", c_void_p),
     )
 
 

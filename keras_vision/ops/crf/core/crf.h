@@ -56,6 +56,8 @@ typedef struct kv_mean_field_arguments {
   int32_t iterations;
   int32_t normalization;        /* enum kv_normalization */
   float* marginals;             /* out: (batch, height, width, labels) */
+  float* kept;                  /* out: (batch, iterations, height, width, labels), the marginals before each iteration,
+                                 * for kv_mean_field_gradient; or NULL */
 } kv_mean_field_arguments;
 
 typedef struct kv_filter_arguments {
