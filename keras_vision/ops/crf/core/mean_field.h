@@ -188,7 +188,7 @@ class MeanField {
         if (message != x) std::memset(message, 0, TILE * lanes * sizeof(float));
         prefetch_quarter(later, 1);
         for (int k = 0; k < kernels_; ++k) read(rows, k, b, tile, count, message);
-        if (message != x) subtract_penalties<LANES>(count, message, x);
+        if (message != x) subtract<LANES>(penalties_.data(), count, message, x);
       }
       prefetch_quarter(later, 2);
       alignas(64) float scale[TILE];
@@ -224,16 +224,16 @@ class MeanField {
     if (count < TILE) std::memset(x + count * lanes, 0, (TILE - count) * lanes * sizeof(float));
   }
 
-  // x -= penalties * message, for each pixel.
+  // x -= penalties * message, for each pixel; of the penalties the transpose is given.
   template <int LANES>
-  KV_INLINE void subtract_penalties(int count, const float* message, float* x) const {
+  KV_INLINE void subtract(const float* penalties, int count, const float* message, float* x) const {
     const int lanes = LANES ? LANES : lanes_;
     for (int i = 0; i < count; ++i)
       for (int64_t m = 0; m < a_.labels; ++m) {
         const float value = message[i * lanes + m];
         blocks<LANES>(lanes, [&](auto v, int c) {
           using V = decltype(v);
-          store<V>(x + i * lanes + c, load<V>(x + i * lanes + c) - load<V>(penalties_.data() + m * lanes + c) * value);
+          store<V>(x + i * lanes + c, load<V>(x + i * lanes + c) - load<V>(penalties + m * lanes + c) * value);
         });
       }
   }
