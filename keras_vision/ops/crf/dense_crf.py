@@ -81,7 +81,8 @@ def dense_crf(
 
     Source: DeepLab, section 4.2; Krähenbühl & Koltun, 2011, algorithm 1.
     """
-    kernels = _check(logits, image, kernels, iterations, normalization, impl)
+    _check_shapes(logits, image)
+    kernels = check_settings(kernels, iterations, normalization, impl)
     number = level_number(level)
     if from_probabilities:
         logits = keras.ops.log(keras.ops.maximum(logits, np.finfo(np.float32).tiny))
@@ -96,7 +97,7 @@ def dense_crf(
     return _custom(custom, logits, image, kernels, kernel_weights, compatibility, options)
 
 
-def _check(logits: Any, image: Any, kernels: Any, iterations: Any, normalization: str, impl: str) -> tuple[Kernel, ...]:
+def _check_shapes(logits: Any, image: Any) -> None:
     shapes = tuple(getattr(logits, "shape", np.shape(logits))), tuple(getattr(image, "shape", np.shape(image)))
     if any(len(shape) != 4 for shape in shapes):
         raise KerasVisionError(
@@ -111,6 +112,14 @@ def _check(logits: Any, image: Any, kernels: Any, iterations: Any, normalization
         raise KerasVisionError(
             f"logits of shape {shapes[0]} hold no pixel or no label; at least one of each is needed."
         )
+
+
+def check_settings(kernels: Any, iterations: Any, normalization: str, impl: str) -> tuple[Kernel, ...]:
+    """The kernels as a tuple, if `dense_crf` takes these arguments whatever it is called on.
+
+    Raises:
+        KerasVisionError: it does not.
+    """
     kernels = tuple(kernels) if isinstance(kernels, Sequence) else (kernels,)
     if any(not isinstance(kernel, Bilateral | Gaussian) for kernel in kernels):
         raise KerasVisionError(f"kernels must be Bilateral(...) and Gaussian(...), not {kernels!r}.")
