@@ -102,10 +102,10 @@ def test_any_number_of_iterations(iterations):
     def marginals(logits, weights):
         return dense_crf(logits, image, kernels=kernels, kernel_weights=weights, iterations=iterations, impl="custom")
 
-    arguments = [logits, tf.constant([0.9, 0.7])]
     if iterations:
-        check_slopes(marginals, arguments, above, [0.05, 0.05])
+        check_slopes(marginals, [logits, tf.constant([0.9, 0.7])], above, [0.05, 0.05])
     else:
+        arguments = [logits, tf.constant([0.9, 0.0])]
         of_logits, of_weights = gradients(marginals, arguments, above)
         expected = gradients(tf.nn.softmax, [logits], above)[0]
         np.testing.assert_allclose(of_logits, expected, atol=1e-6)
@@ -183,6 +183,32 @@ def test_is_near_the_references_where_the_lattice_approximates():
         ours, theirs = np.ravel(ours), np.ravel(theirs)
         assert ours @ theirs > 0.98 * np.linalg.norm(ours) * np.linalg.norm(theirs)
         assert 0.8 < np.linalg.norm(ours) / np.linalg.norm(theirs) < 1.25
+
+
+def test_kept_is_computed_again():
+    logits, image, above = scene(2, 11, 13, 4)
+    matrix = tf.constant(np.random.default_rng(2).normal(0, 1, (4, 4)), tf.float32)
+
+    def of(keep):
+        def marginals(logits, weights, matrix):
+            options = dict(kernel_weights=weights, compatibility=matrix, keep=keep)
+            return dense_crf(logits, image, kernels=KERNELS[:2], **options, **OPTIONS)
+
+        return marginals
+
+    arguments = [logits, tf.ones(2), matrix]
+    np.testing.assert_array_equal(of(True)(*arguments), of(False)(*arguments))
+    kept, again, graph = (gradients(f, arguments, above) for f in (of(True), of(False), tf.function(of(True))))
+    for one, other, third in zip(kept, again, graph, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, third)
+    empty = gradients(lambda *x: of(True)(*x)[:0], arguments, above[:0])
+    for gradient in empty:
+        np.testing.assert_array_equal(gradient, 0)
+    image = image[:0]
+    empty = gradients(of(False), [logits[:0], *arguments[1:]], above[:0])
+    assert [tuple(gradient.shape) for gradient in empty] == [(0, 11, 13, 4), (2,), (4, 4)]
+    np.testing.assert_array_equal(empty[2], 0)
 
 
 def test_only_what_is_a_tensor_has_a_gradient():

@@ -256,7 +256,8 @@ class MeanFieldGradient : private MeanField {
     for (int k = 0; k < kernels_; ++k) {
       double sum = 0;
       for (int b = 0; b < shape_.bands; ++b) sum += dots_[b * kv::MAX_KERNELS + k];
-      task_.weights[n * kernels_ + k] = silent_[k] ? sum : sum / static_cast<double>(a_.kernels[k].weight);
+      const bool weighed = !silent_[k] && a_.iterations > 0;
+      task_.weights[n * kernels_ + k] = weighed ? sum / static_cast<double>(a_.kernels[k].weight) : sum;
     }
     if (!task_.penalties) return;
     double* to = task_.penalties + n * a_.labels * a_.labels;
