@@ -1,5 +1,6 @@
 """The CRF layer against the operation; training it; config, graphs, mixed precision, two devices, bad arguments."""
 
+import os
 import subprocess
 import sys
 
@@ -175,6 +176,29 @@ def test_two_devices_train_as_one(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", TWO_DEVICES, str(tmp_path / "data.npz")], capture_output=True, text=True
     )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+ON_JAX = """
+import sys, numpy as np, keras, keras_vision as kv
+data = np.load(sys.argv[1])
+inputs = keras.Input((11, 13, 4)), keras.Input((11, 13, 3))
+layer = kv.layers.DenseCRF((kv.ops.Gaussian(1.5, 2.0),), data["matrix"], iterations=2)
+model = keras.Model(inputs, layer(list(inputs)))
+model.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
+arrays = [data["logits"], data["image"]], data["logits"].argmax(-1)
+loss = model.fit(*arrays, epochs=3, verbose=0).history["loss"]
+assert layer.supports_jit and loss[2] < loss[0], loss
+assert np.abs(np.asarray(layer.penalties) - data["matrix"]).max() > 0.1
+"""
+
+
+def test_jax_trains_the_reference(tmp_path):
+    logits, image = scene()
+    np.savez(tmp_path / "data.npz", logits=logits, image=image, matrix=MATRIX)
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", ON_JAX, str(tmp_path / "data.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

@@ -253,3 +253,9 @@ def test_bad_values_of_tensors_and_unknown_sizes():
 
     with pytest.raises(KerasVisionError, match="static numbers of labels and channels"):
         unknown(zeros)
+
+
+def test_more_iterations_than_memory_can_keep():
+    zeros = np.zeros((1, 200, 300, 3), np.float32)
+    with pytest.raises(MemoryError, match=r"marginals of all iterations take .* GiB .*Do not keep them"):
+        dense_crf(zeros, zeros, iterations=10**9, keep=True, impl="custom")
