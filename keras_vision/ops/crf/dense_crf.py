@@ -15,7 +15,8 @@ from keras_vision.ops.crf import reference
 from keras_vision.ops.crf.energy import Bilateral, Gaussian, Kernel, Potts
 from keras_vision.ops.crf.library import operations
 from keras_vision.ops.crf.parameters import compatibility_terms, strengths
-from keras_vision.ops.crf.permutohedral import level_number, readable_errors
+from keras_vision.ops.crf.permutohedral import level_number
+from keras_vision.ops.crf.readable import readable_errors
 
 NORMALIZATIONS = {"symmetric": 0, "before": 1, "after": 2, "none": 3}  # enum kv_normalization of core/crf.h
 IMPLEMENTATIONS = ("auto", "custom", "reference")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_vision.ops.crf.readable import readable_errors
+
 
 def register(module: Any) -> None:
     """Tells TensorFlow the gradients of the operations of a module, once a process."""
@@ -20,7 +22,8 @@ def register(module: Any) -> None:
     def _backwards(op: Any, gradient: Any, _: Any) -> tuple[Any, ...]:
         """Of logits, kernel weights and penalties; the image and the thetas have none."""
         options = {name: op.get_attr(name) for name in ("iterations", "normalization", "level")}
-        logits, weights, penalties = module.keras_vision_dense_crf_gradient(
-            *op.inputs, *op.outputs, gradient, **options
-        )
+        with readable_errors():
+            logits, weights, penalties = module.keras_vision_dense_crf_gradient(
+                *op.inputs, *op.outputs, gradient, **options
+            )
         return logits, None, weights, None, None, penalties
