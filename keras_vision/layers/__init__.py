@@ -6,6 +6,7 @@ from keras_vision.layers.average_classifier import average_classifier
 from keras_vision.layers.ceil_pooling import OverhangPadding2D, ceil_max_pool
 from keras_vision.layers.channel_padding import ChannelPadding
 from keras_vision.layers.convolution import bn_relu, conv_bn_relu, conv_chain, conv_relu
+from keras_vision.layers.dense_crf import DenseCRF
 from keras_vision.layers.fully_connected import fc6_to_fc8
 from keras_vision.layers.inception import average_pool, conv_names, inception, max_pool
 from keras_vision.layers.lrn import LocalResponseNormalization, local_response_norm
@@ -17,6 +18,7 @@ __all__ = [
     "AdaptiveAveragePool2D",
     "AtrousPooling2D",
     "ChannelPadding",
+    "DenseCRF",
     "LocalResponseNormalization",
     "OverhangPadding2D",
     "Recomputed",

@@ -12,9 +12,11 @@ import numpy as np
 from keras_vision.errors import KerasVisionError, KerasVisionWarning
 from keras_vision.ops.compiler import BuildError
 from keras_vision.ops.crf import reference
-from keras_vision.ops.crf.energy import Bilateral, Gaussian, Kernel, Potts, penalties
+from keras_vision.ops.crf.energy import Bilateral, Gaussian, Kernel, Potts
 from keras_vision.ops.crf.library import operations
-from keras_vision.ops.crf.permutohedral import level_number, readable_errors
+from keras_vision.ops.crf.parameters import compatibility_terms, strengths
+from keras_vision.ops.crf.permutohedral import level_number
+from keras_vision.ops.crf.readable import readable_errors
 
 NORMALIZATIONS = {"symmetric": 0, "before": 1, "after": 2, "none": 3}  # enum kv_normalization of core/crf.h
 IMPLEMENTATIONS = ("auto", "custom", "reference")
@@ -25,12 +27,14 @@ def dense_crf(
     image: Any,
     *,
     kernels: Sequence[Kernel] = (Bilateral(), Gaussian()),
-    compatibility: Potts | Sequence | np.ndarray = Potts(),  # noqa: B008 - it has no state
+    kernel_weights: Any = None,
+    compatibility: Any = Potts(),  # noqa: B008 - it has no state
     iterations: int = 10,
     normalization: str = "symmetric",
     from_probabilities: bool = False,
     impl: str = "auto",
     level: str = "best",
+    keep: bool = False,
 ) -> Any:
     """Marginals of the fully-connected CRF after some mean-field iterations: (n, h, w, labels) -> (n, h, w, labels).
 
@@ -40,16 +44,22 @@ def dense_crf(
     are theta, theta_beta and weight.
 
     The compiled operation runs on the CPU in float32, with TensorFlow's threads; Bilateral kernels are approximated on
-    the permutohedral lattice, Gaussian ones on a grid of B-splines. It has no gradient; the reference has. Beside its
-    arguments and result it takes, with the default kernels, 80 bytes a pixel and 2 a pixel and label on photographs; on
-    noise, or with a small theta_beta, ten times that; never more than 2,400 and 56. That is for one image; of a batch
-    as many as there are threads are at work. Each step compares what it needs with what the machine has beforehand.
+    the permutohedral lattice, Gaussian ones on a grid of B-splines. Beside its arguments and result it takes, with the
+    default kernels, 80 bytes a pixel and 2 a pixel and label on photographs; on noise, or with a small theta_beta, ten
+    times that; never more than 2,400 and 56. That is for one image; of a batch as many as there are threads are at
+    work. Each step compares what it needs with what the machine has beforehand.
+
+    The gradient goes through all iterations to the logits, kernel_weights and compatibility, the last two if they are
+    tensors or variables. It is that of the approximation, up to rounding. The image gets none (None) from the
+    operation; of the reference it does. The operation's gradient has no gradient itself.
 
     Args:
         logits: unnormalised log-probabilities, (n, h, w, labels); -inf means impossible.
         image: (n, h, w, channels), in the units of theta_beta; any number of channels up to 61.
         kernels: Bilateral and Gaussian, at most 16.
-        compatibility: Potts, or penalties (labels, labels): a row for each label of the pixel that pays.
+        kernel_weights: (kernels) in place of the kernels' own weights.
+        compatibility: Potts; a number, which is Potts' penalty in place of 1; or penalties (labels, labels): a row for
+            each label of the pixel that pays.
         iterations: 0 gives the softmax of the logits. The paper uses 10.
         normalization: of each kernel K with D = K 1: "symmetric" D^-1/2 K D^-1/2, "before" K D^-1, "after" D^-1 K,
             or "none".
@@ -58,6 +68,8 @@ def dense_crf(
             keras.ops, slow and with thinned Bilateral kernels (`keras_vision.ops.crf.reference`); or "auto": "custom",
             and "reference" on other backends or, with a warning, where there is no compiler.
         level: instructions of "custom": "best" that the processor has, "avx512", "avx2" or "plain".
+        keep: hand the marginals of every iteration to the gradient of "custom", `iterations` times the memory of the
+            logits. Else it computes them again, for as many images at a time as are at work. The values are the same.
 
     Returns:
         Probabilities in the logits' dtype, float32 if that is none of float16, bfloat16 and float32.
@@ -70,17 +82,23 @@ def dense_crf(
 
     Source: DeepLab, section 4.2; Krähenbühl & Koltun, 2011, algorithm 1.
     """
-    kernels = _check(logits, image, kernels, iterations, normalization, impl)
+    _check_shapes(logits, image)
+    kernels = check_settings(kernels, iterations, normalization, impl)
     number = level_number(level)
     if from_probabilities:
         logits = keras.ops.log(keras.ops.maximum(logits, np.finfo(np.float32).tiny))
     custom = _operations(impl)
     if custom is None:
-        return reference.mean_field(logits, image, kernels, compatibility, iterations, normalization)
-    return _custom(custom, logits, image, kernels, compatibility, iterations, normalization, number)
+        return reference.mean_field(
+            logits, image, kernels, compatibility, iterations, normalization, kernel_weights=kernel_weights
+        )
+    options = dict(
+        iterations=int(iterations), normalization=NORMALIZATIONS[normalization], level=number, keep=bool(keep)
+    )
+    return _custom(custom, logits, image, kernels, kernel_weights, compatibility, options)
 
 
-def _check(logits: Any, image: Any, kernels: Any, iterations: Any, normalization: str, impl: str) -> tuple[Kernel, ...]:
+def _check_shapes(logits: Any, image: Any) -> None:
     shapes = tuple(getattr(logits, "shape", np.shape(logits))), tuple(getattr(image, "shape", np.shape(image)))
     if any(len(shape) != 4 for shape in shapes):
         raise KerasVisionError(
@@ -95,6 +113,14 @@ def _check(logits: Any, image: Any, kernels: Any, iterations: Any, normalization
         raise KerasVisionError(
             f"logits of shape {shapes[0]} hold no pixel or no label; at least one of each is needed."
         )
+
+
+def check_settings(kernels: Any, iterations: Any, normalization: str, impl: str) -> tuple[Kernel, ...]:
+    """The kernels as a tuple, if `dense_crf` takes these arguments whatever it is called on.
+
+    Raises:
+        KerasVisionError: it does not.
+    """
     kernels = tuple(kernels) if isinstance(kernels, Sequence) else (kernels,)
     if any(not isinstance(kernel, Bilateral | Gaussian) for kernel in kernels):
         raise KerasVisionError(f"kernels must be Bilateral(...) and Gaussian(...), not {kernels!r}.")
@@ -135,10 +161,9 @@ def _custom(
     logits: Any,
     image: Any,
     kernels: tuple[Kernel, ...],
+    kernel_weights: Any,
     compatibility: Any,
-    iterations: int,
-    normalization: str,
-    level: int,
+    options: dict[str, int],
 ) -> Any:
     import tensorflow as tf
 
@@ -150,17 +175,15 @@ def _custom(
             f"dense_crf needs static numbers of labels and channels; given: {logits.shape} and {image.shape}."
         )
     thetas = [kernel.thetas(channels) for kernel in kernels]
-    matrix = penalties(compatibility, labels)
+    factor, matrix = compatibility_terms(compatibility, labels)
     with readable_errors():
-        marginals = module.keras_vision_dense_crf(
+        marginals, _ = module.keras_vision_dense_crf(
             tf.cast(logits, tf.float32),
             tf.cast(image, tf.float32),
-            np.array([kernel.weight for kernel in kernels], np.float32),
+            strengths(kernels, kernel_weights, factor),
             np.array([position for position, _ in thetas], np.float32).reshape(-1, 2),
             np.array([colour or (0.0,) * channels for _, colour in thetas], np.float32).reshape(-1, channels),
             np.zeros((0, 0), np.float32) if matrix is None else matrix,
-            iterations=int(iterations),
-            normalization=NORMALIZATIONS[normalization],
-            level=level,
+            **options,
         )
     return tf.cast(marginals, dtype)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_vision.ops.build import Library, Unit, build
+from keras_vision.ops.crf.gradient import register
 
 CORE = Path(__file__).parent / "core"
 LEVELS = {"best": 0, "plain": 1, "avx2": 2, "avx512": 3}  # enum kv_level of crf.h
@@ -28,7 +29,7 @@ def library() -> Library:
     levels = [Unit(CORE / "level.cc", (f"-DKV_LEVEL=kv_{name}", *flags), name) for name, flags in march.items()]
     return Library(
         name="dense_crf",
-        units=(*levels, Unit(CORE / "crf.cc"), Unit(CORE / "tensorflow.cc")),
+        units=(*levels, *(Unit(CORE / f"{name}.cc") for name in ("crf", "tensorflow_filter", "tensorflow_dense_crf"))),
         headers=tuple(sorted(CORE.glob("*.h"))),
         tensorflow=True,
         flags=("-std=c++17", "-O3", "-fPIC", "-ffp-contract=fast", "-fvisibility=hidden", "-Wno-psabi"),
@@ -51,12 +52,5 @@ def _load() -> Any:
     import tensorflow as tf
 
     module = tf.load_op_library(str(build(library())))
-
-    @tf.RegisterGradient("KerasVisionPermutohedralFilter")
-    def _transposed(op: Any, gradient: Any) -> tuple[Any, None]:
-        """The filter is linear in the values: their gradient goes through the transposed filter."""
-        reverse, level = not op.get_attr("reverse"), op.get_attr("level")
-        features = op.inputs[1]
-        return module.keras_vision_permutohedral_filter(gradient, features, reverse=reverse, level=level), None
-
+    register(module)
     return module

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Iterator
 from typing import Any
 
 from keras_vision.errors import KerasVisionError
 from keras_vision.ops.crf.library import LEVELS, operations
+from keras_vision.ops.crf.readable import readable_errors
 
 
 def permutohedral_filter(values: Any, features: Any, reverse: bool = False, *, level: str = "best") -> Any:
@@ -59,23 +57,3 @@ def level_number(level: str) -> int:
     if level not in LEVELS:
         raise KerasVisionError(f"level must be one of {', '.join(LEVELS)}, not {level!r}.")
     return LEVELS[level]
-
-
-@contextlib.contextmanager
-def readable_errors() -> Iterator[None]:
-    """Turns TensorFlow's complaint about an argument of an eager call into a KerasVisionError, about memory into a
-    MemoryError."""
-    import tensorflow as tf
-
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        raise KerasVisionError(_first_line(error)) from None
-    except tf.errors.ResourceExhaustedError as error:
-        raise MemoryError(_first_line(error)) from None
-
-
-def _first_line(error: Exception) -> str:
-    # TensorFlow wraps the message: "{{function_node ...}} message [Op:Name] name:"
-    message = str(getattr(error, "message", error))
-    return re.sub(r"^\{\{.*?\}\} |( \[Op:.*| name: .*)$", "", message.partition("\n")[0])

@@ -12,7 +12,8 @@ import numpy as np
 from keras import ops
 
 from keras_vision.errors import KerasVisionError
-from keras_vision.ops.crf.energy import Kernel, Potts, penalties
+from keras_vision.ops.crf.energy import Kernel, Potts
+from keras_vision.ops.crf.parameters import compatibility_terms, strengths
 
 Filter = Callable[[Any], Any]  # (n, h, w, k) -> (n, h, w, k)
 
@@ -30,6 +31,7 @@ def mean_field(
     iterations: int,
     normalization: str,
     max_sources: int = 4096,
+    kernel_weights: Any = None,
 ) -> Any:
     """Marginals of the fully-connected CRF after some mean-field iterations: (n, h, w, labels) -> (n, h, w, labels).
 
@@ -40,18 +42,19 @@ def mean_field(
     sources, this changed the marginals by 0.004 on average and the best label of less than 0.6 % of the pixels.
 
     Time grows with ``n * h * w * max_sources * iterations``, and TensorFlow takes twice as long outside tf.function.
-    Memory, beside a few arrays as large as the logits, grows with ``w * max_sources``. The gradient reaches logits and
-    image, and computes the Bilateral kernels again instead of keeping them.
+    Memory, beside a few arrays as large as the logits, grows with ``w * max_sources``. The gradient reaches logits,
+    image, kernel weights and compatibility, and computes the Bilateral kernels again instead of keeping them.
 
     Args:
         logits: unnormalised log-probabilities, the negative unary energy; only n may be unknown.
         image: (n, h, w, c), in the units of the Bilateral kernels' theta_beta.
         kernels: Gaussian and Bilateral.
-        compatibility: Potts, or penalties (labels, labels): row l holds what a pixel of label l pays.
+        compatibility: Potts, a factor of it, or penalties (labels, labels): row l holds what a pixel of label l pays.
         iterations: 0 gives the softmax of the logits.
         normalization: of each kernel K, with D = diag(K 1): "symmetric" is D^-1/2 K D^-1/2, "before" K D^-1,
             "after" D^-1 K, "none" K.
         max_sources: bound on the pixels that a pixel listens to in a Bilateral kernel.
+        kernel_weights: in place of the kernels' own, (kernels).
 
     Returns:
         Probabilities, computed in float32, in the logits' dtype if that is float16 or bfloat16, else in float32.
@@ -72,14 +75,16 @@ def mean_field(
         raise KerasVisionError(f"max_sources must be at least 1; given: {max_sources}.")
     dtype = keras.backend.standardize_dtype(logits.dtype)
     logits, image = ops.cast(logits, "float32"), ops.cast(image, "float32")
-    matrix = penalties(compatibility, logits.shape[-1])
+    factor, matrix = compatibility_terms(compatibility, logits.shape[-1])
+    weights = strengths(kernels, kernel_weights, factor)
+    parts = weights.tolist() if isinstance(weights, np.ndarray) else ops.unstack(weights, len(kernels))
     filters = [_normalized(_kernel(kernel, image, max_sources), image, normalization) for kernel in kernels]
 
     def update(_: Any, marginals: Any) -> Any:
-        messages = (kernel.weight * smooth(marginals) for kernel, smooth in zip(kernels, filters, strict=True))
+        messages = (weight * smooth(marginals) for weight, smooth in zip(parts, filters, strict=True))
         message = sum(messages, ops.zeros_like(marginals))
         # Potts pays for all labels but one's own: minus that one's message, and a constant that the softmax drops.
-        return ops.softmax(logits + (message if matrix is None else -ops.matmul(message, matrix.T)))
+        return ops.softmax(logits + (message if matrix is None else -ops.matmul(message, ops.transpose(matrix))))
 
     marginals = ops.fori_loop(0, int(iterations), update, ops.softmax(logits))
     return ops.cast(marginals, dtype if dtype in ("float16", "bfloat16") else "float32")

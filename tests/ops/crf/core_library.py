@@ -94,6 +94,18 @@ class MeanFieldArguments(_Arguments):
         ("iterations", c_int32),
         ("normalization", c_int32),
         ("marginals", c_void_p),
+        ("kept", c_void_p),
+    )
+
+
+class GradientArguments(_Arguments):
+    outputs: tuple[np.ndarray, ...]  # of the logits, the weights, and the penalties if there are any
+    _fields_ = (
+        ("forward", MeanFieldArguments),
+        ("marginals_gradient", c_void_p),
+        ("logits_gradient", c_void_p),
+        ("weights_gradient", c_void_p),
+        ("penalties_gradient", c_void_p),
     )
 
 
@@ -107,7 +119,7 @@ class FilterArguments(_Arguments):
     )
 
 
-Arguments = MeanFieldArguments | FilterArguments
+Arguments = MeanFieldArguments | GradientArguments | FilterArguments
 
 
 class Kernel(NamedTuple):
@@ -133,6 +145,7 @@ def mean_field_arguments(
     penalties: np.ndarray | None = None,
     iterations: int = 5,
     normalization: str = "symmetric",
+    keep: bool = False,
 ) -> MeanFieldArguments:
     """Arguments for logits (h, w, labels) and an image (h, w, channels), or for a batch of them."""
     arguments = MeanFieldArguments(iterations=iterations, normalization=NORMALIZATIONS.index(normalization))
@@ -146,6 +159,9 @@ def mean_field_arguments(
     if penalties is not None:
         penalties = np.ascontiguousarray(penalties, np.float32)
     arguments.point(logits=logits, image=image, penalties=penalties, marginals=arguments.output)
+    if keep:
+        batch, *shape = (1, *logits.shape)[-4:]
+        arguments.point(kept=np.full((batch, iterations, *shape), np.nan, np.float32))
     arguments.kernel_count = len(kernels)
     arguments.kernels = (_Kernel * len(kernels))()
     for kernel, (weight, theta, theta_image) in zip(arguments.kernels, kernels, strict=False):
@@ -155,6 +171,26 @@ def mean_field_arguments(
             arguments.arrays.append(array := np.array(theta_image, np.float32))
             assert image is None or len(array) == image.shape[-1]
             kernel.theta_image = array.ctypes.data
+    return arguments
+
+
+def gradient_arguments(forward: MeanFieldArguments, marginals_gradient: np.ndarray) -> GradientArguments:
+    """Arguments for the gradient of a call that was made, given the gradient of its marginals."""
+    arguments = GradientArguments(forward=forward)
+    marginals_gradient = np.ascontiguousarray(marginals_gradient, np.float32)
+    assert marginals_gradient.shape == forward.output.shape
+    labels = forward.labels if forward.penalties else 0
+    shapes = (marginals_gradient.shape, (forward.kernel_count,), (labels, labels))
+    arguments.outputs = tuple(np.full(shape, np.nan, np.float32) for shape in shapes)
+    logits, weights, penalties = arguments.outputs
+    arguments.output = logits
+    arguments.point(
+        marginals_gradient=marginals_gradient,
+        logits_gradient=logits,
+        weights_gradient=weights,
+        penalties_gradient=penalties if labels else None,
+    )
+    arguments.arrays.append(forward)
     return arguments
 
 
@@ -174,7 +210,11 @@ class Core:
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
-        self.functions = {MeanFieldArguments: library.kv_mean_field, FilterArguments: library.kv_permutohedral_filter}
+        self.functions = {
+            MeanFieldArguments: library.kv_mean_field,
+            GradientArguments: library.kv_mean_field_gradient,
+            FilterArguments: library.kv_permutohedral_filter,
+        }
         for kind, function in self.functions.items():
             function.argtypes = [POINTER(kind), POINTER(Run), c_char_p, c_int64]
         library.kv_available_memory.restype = c_int64
@@ -193,6 +233,16 @@ class Core:
     def mean_field(self, *arguments: Any, run: Run | None = None, **options: Any) -> np.ndarray:
         """As mean_field_arguments; gives the marginals."""
         return self.call(mean_field_arguments(*arguments, **options), run)
+
+    def gradient(
+        self, marginals_gradient: np.ndarray, *arguments: Any, run: Run | None = None, **options: Any
+    ) -> tuple[np.ndarray, ...]:
+        """Of mean_field: of the logits, the kernels' weights and the penalties."""
+        forward = mean_field_arguments(*arguments, **options)
+        self.call(forward, run)
+        given = gradient_arguments(forward, marginals_gradient)
+        self.call(given, run)
+        return given.outputs
 
     def permutohedral_filter(self, *arguments: Any, run: Run | None = None, **options: Any) -> np.ndarray:
         """As filter_arguments; gives the filtered values."""

@@ -1,192 +1,11 @@
 // Random calls of the dense CRF's core, to be run under sanitizers: fuzz SECONDS SEED, or fuzz 0 SEED to repeat the one
 // call that a failure named. Arrays have exactly the stated size, so that a sanitizer sees whatever reaches further.
-#include <sys/mman.h>
-
-#include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <limits>
-#include <memory>
-#include <string>
 #include <thread>
-#include <vector>
 
-#include "crf.h"
+#include "fuzz_tools.h"
 
 namespace {
-
-constexpr float INF = std::numeric_limits<float>::infinity();
-constexpr int64_t MIB = int64_t{1} << 20;
-
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed) {}
-  uint64_t bits() {  // splitmix64
-    uint64_t z = state_ += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-  }
-  bool one_in(int n) { return bits() % static_cast<uint64_t>(n) == 0; }
-  int64_t from(int64_t low, int64_t high) { return low + static_cast<int64_t>(bits() % static_cast<uint64_t>(high - low + 1)); }
-  float uniform(float low, float high) { return low + (high - low) * static_cast<float>(bits() >> 40) * 0x1p-24f; }
-  float normal() { return uniform(-1, 1) + uniform(-1, 1) + uniform(-1, 1); }
-  float between_powers(float low, float high) { return std::pow(10.f, uniform(low, high)); }
-  template <class T, size_t N>
-  T any(const T (&values)[N]) { return values[bits() % N]; }
-
- private:
-  uint64_t state_;
-};
-
-// Floats with nothing behind them, and nothing before them but up to three floats, so that they start unaligned.
-class Array {
- public:
-  Array(Random& random, int64_t size) : size_(size < 0 ? 0 : size), shift_(random.from(0, 3)), all_(new float[size_ + shift_]) {}
-  float* data() { return all_.get() + shift_; }
-  int64_t size() const { return size_; }
-  float& operator[](int64_t i) { return data()[i]; }
-
- private:
-  int64_t size_, shift_;
-  std::unique_ptr<float[]> all_;
-};
-
-// A large array of zeros that takes no memory as long as nobody touches it.
-class Untouched {
- public:
-  explicit Untouched(double floats) : bytes_(static_cast<size_t>(floats) * 4) {
-    at_ = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  }
-  ~Untouched() {
-    if (at_ != MAP_FAILED) ::munmap(at_, bytes_);
-  }
-  float* data() { return at_ == MAP_FAILED ? nullptr : static_cast<float*>(at_); }
-
- private:
-  size_t bytes_;
-  void* at_;
-};
-
-// What a call may answer. Refused: KV_INVALID for certain; accepted: KV_OK for certain, unless it is limited.
-struct Expected {
-  bool refused = false, accepted = true;
-  void refuse() { refused = true; }
-  void doubt() { accepted = false; }
-};
-
-// Fills with moderate values of one kind, or with wilder ones, which leave the answer open.
-void fill(Random& random, Array& array, float scale, Expected& expected) {
-  const int64_t kind = random.from(0, 5);
-  const float constant = random.normal() * scale;
-  for (int64_t i = 0; i < array.size(); ++i)
-    array[i] = kind == 0 ? constant : kind == 1 ? std::round(random.normal()) * scale : random.normal() * scale;
-  if (!array.size() || !random.one_in(4)) return;
-  expected.doubt();
-  const float wild[] = {NAN, INF, -INF, 1e38f, -1e38f, 3.4e38f, 1e-39f, -1e-45f, 1e9f, -1e5f, 0.f, 1e20f};
-  const float value = random.any(wild);
-  const int64_t count = random.one_in(3) ? array.size() : random.from(1, 3);
-  for (int64_t n = 0; n < count; ++n)
-    array[count == array.size() ? n : random.from(0, array.size() - 1)] = random.one_in(5) ? random.any(wild) : value;
-}
-
-// How a call is run: instructions, threads, memory, and after how many questions it is cancelled.
-struct Running {
-  kv_run run{};
-  std::atomic<int64_t> questions{0};
-  int64_t patience = -1;
-  uint64_t seed = 0;
-
-  static int cancelled(void* token) {
-    Running& own = *static_cast<Running*>(token);
-    return own.questions++ >= own.patience;
-  }
-
-  static void backwards(void*, int64_t count, kv_task task, void* state) {
-    for (int64_t i = count - 1; i >= 0; --i) task(state, i);
-  }
-
-  void choose(Random& random, Expected& expected) {
-    run.level = static_cast<int32_t>(random.from(0, kv_best_level()));
-    run.threads = static_cast<int32_t>(random.from(0, 4));
-    if (random.one_in(50)) {
-      const int32_t none[] = {-1, 4, 1000, INT32_MIN, INT32_MAX};
-      run.level = random.any(none);
-      expected.refuse();
-    }
-    if (random.one_in(50)) run.threads = -3;
-    if (random.one_in(5)) run.parallel_for = backwards;
-    if (random.one_in(6)) run.memory_limit = random.from(1, int64_t{1} << random.from(1, 24));
-    if (random.one_in(6)) cancel_after(random.from(0, 20));
-  }
-
-  void cancel_after(int64_t questions_) {
-    patience = questions_;
-    run.cancelled = cancelled;
-    run.token = this;
-  }
-};
-
-[[noreturn]] void fail(uint64_t seed, const std::string& what) {
-  std::fprintf(stderr, "fuzz 0 %llu: %s\n", static_cast<unsigned long long>(seed), what.c_str());
-  std::fflush(stderr);
-  std::_Exit(1);
-}
-
-// Makes the call and checks its status and message. Returns whether there is an output.
-template <class Arguments>
-bool call(int (*function)(const Arguments*, kv_run*, char*, int64_t), const Arguments& arguments, Running& running,
-          const Expected& expected, Random& random) {
-  const int64_t sizes[] = {0, 1, 20, 512};
-  const int64_t size = random.any(sizes);
-  std::unique_ptr<char[]> message(new char[size]);
-  std::memset(message.get(), 'x', size);
-  running.questions = 0;
-  const int status = function(&arguments, &running.run, size ? message.get() : nullptr, size);
-  std::string said;
-  if (size) {
-    if (!std::memchr(message.get(), 0, size)) fail(running.seed, "the message has no end");
-    said = message.get();
-  }
-  const bool limited = running.run.memory_limit > 0, stopped = running.patience >= 0 && running.questions > running.patience;
-  const std::string what = "status " + std::to_string(status) + ", message '" + said + "'";
-  if (status < KV_OK || status > KV_CANCELLED) fail(running.seed, "unknown " + what);
-  if (size > 1 && (status == KV_OK) != said.empty()) fail(running.seed, "a message and a status that differ: " + what);
-  if (expected.refused && status != KV_INVALID) fail(running.seed, "not refused: " + what);
-  if (status == KV_CANCELLED && !stopped) fail(running.seed, "not cancelled by anybody: " + what);
-  if (status != KV_CANCELLED && stopped) fail(running.seed, "not cancelled: " + what);
-  if (status == KV_NO_MEMORY && !limited) fail(running.seed, "out of memory: " + what);
-  if (limited && running.run.memory_peak > running.run.memory_limit) fail(running.seed, "took more memory than allowed");
-  if (running.run.memory_peak < 0) fail(running.seed, "memory_peak is negative");
-  if (expected.accepted && !expected.refused && status == KV_INVALID) fail(running.seed, "refused: " + what);
-  return status == KV_OK;
-}
-
-// The same call again on other threads has to give the same bits.
-template <class Arguments>
-void repeat(int (*function)(const Arguments*, kv_run*, char*, int64_t), const Arguments& arguments, Running& running,
-            Array& output, Random& random) {
-  const std::vector<float> before(output.data(), output.data() + output.size());
-  running.run.threads = static_cast<int32_t>(random.from(1, 5));
-  running.run.parallel_for = nullptr;
-  running.run.memory_limit = 0;
-  running.run.cancelled = nullptr;
-  running.patience = -1;
-  if (function(&arguments, &running.run, nullptr, 0) != KV_OK) fail(running.seed, "the second time it fails");
-  if (std::memcmp(before.data(), output.data(), before.size() * sizeof(float)))
-    fail(running.seed, "other threads give other bits");
-}
-
-// Sets one of the sizes to one that cannot be.
-void spoil(Random& random, std::initializer_list<int64_t*> sizes, Expected& expected) {
-  const int64_t bad[] = {0, -1, INT64_MIN, INT64_MAX, int64_t{1} << 50};
-  *sizes.begin()[random.from(0, static_cast<int64_t>(sizes.size()) - 1)] = random.any(bad);
-  expected.refuse();
-}
 
 struct Kernels {
   std::vector<kv_kernel> all;
@@ -275,6 +94,44 @@ void choose_sizes(Random& random, kv_mean_field_arguments& a) {
   a.channels = random.one_in(40) ? random.from(1, 61) : random.from(0, 5);
 }
 
+// The gradient of a call that was answered; `tame`: nothing in it can make it fail or not finite.
+void gradient(Random& random, const kv_mean_field_arguments& forward, bool tame, uint64_t seed) {
+  Expected expected;
+  Running running;
+  running.seed = seed;
+  running.choose(random, expected);
+  if (!tame) expected.doubt();  // a kernel of weight 0 now looks at the image
+  kv_mean_field_gradient_arguments a{};
+  a.forward = forward;
+  const int64_t size = forward.batch * forward.height * forward.width * forward.labels, pairs = forward.labels * forward.labels;
+  Array above(random, size), logits(random, size), weights(random, forward.kernel_count);
+  Array penalties(random, forward.penalties && !random.one_in(4) ? pairs : 0);
+  Expected of_above;
+  fill(random, above, random.between_powers(-3, 1), of_above);
+  if (random.one_in(4)) a.forward.kept = nullptr;  // computed again
+  if (random.one_in(20)) {  // whatever the forward call is said to have given
+    Expected ignored;
+    fill(random, above, 1e3f, ignored);
+    a.forward.marginals = above.data();
+    of_above.doubt();
+  }
+  a.marginals_gradient = above.data();
+  a.logits_gradient = logits.data();
+  a.weights_gradient = weights.data();
+  a.penalties_gradient = penalties.size() ? penalties.data() : nullptr;
+  if (random.one_in(40)) {
+    spoil(random, {&a.forward.batch, &a.forward.height, &a.forward.width, &a.forward.labels}, expected);
+  } else if (random.one_in(60)) {
+    const float** const places[] = {&a.marginals_gradient, const_cast<const float**>(&a.logits_gradient), &a.forward.logits};
+    *random.any(places) = nullptr;
+    expected.refuse();
+  }
+  if (!call(kv_mean_field_gradient, a, running, expected, random)) return;
+  if (tame && of_above.accepted && !(finite(logits) && finite(weights) && finite(penalties)))
+    fail(seed, "a gradient is not finite");
+  if (random.one_in(3)) repeat(kv_mean_field_gradient, a, running, {&logits, &weights, &penalties}, random);
+}
+
 void mean_field(Random& random, uint64_t seed) {
   Expected expected;
   Running running;
@@ -291,6 +148,8 @@ void mean_field(Random& random, uint64_t seed) {
     kernels.add(random, a.channels, static_cast<double>(pixels), std::max(a.height, a.width), a.normalization != KV_NONE, expected);
   Array logits(random, a.batch * pixels * a.labels), image(random, a.batch * pixels * a.channels);
   Array marginals(random, logits.size()), penalties(random, a.labels * a.labels);
+  Array kept(random, random.one_in(2) ? logits.size() * a.iterations : 0);
+  if (kept.size()) a.kept = kept.data();
   fill(random, logits, random.between_powers(-1, 1.5f), expected);
   Expected of_image, of_penalties;
   fill(random, image, random.between_powers(0, 2), of_image);
@@ -327,6 +186,7 @@ void mean_field(Random& random, uint64_t seed) {
     expected.refuse();
   } else if (random.one_in(60)) {
     a.iterations = INT32_MAX;
+    a.kept = nullptr;
     running.cancel_after(random.from(0, 20));
     if (labels == 1) running.run.cancelled = nullptr, running.patience = -1;  // done before anybody is asked
     expected = {};
@@ -334,7 +194,9 @@ void mean_field(Random& random, uint64_t seed) {
   }
   if (!call(kv_mean_field, a, running, expected, random)) return;
   check_marginals(marginals, labels, seed);
-  if (random.one_in(3) && a.iterations < 10) repeat(kv_mean_field, a, running, marginals, random);
+  if (a.iterations > 10) return;
+  if (random.one_in(3)) repeat(kv_mean_field, a, running, {&marginals}, random);
+  if (random.one_in(2)) gradient(random, a, expected.accepted && of_image.accepted, seed);
 }
 
 void filter(Random& random, uint64_t seed) {
@@ -368,7 +230,7 @@ void filter(Random& random, uint64_t seed) {
   }
   if (!call(kv_permutohedral_filter, a, running, expected, random)) return;
   if (of_values.accepted && !finite(filtered)) fail(seed, "filtered values are not finite");
-  if (random.one_in(3) && (of_values.accepted)) repeat(kv_permutohedral_filter, a, running, filtered, random);
+  if (random.one_in(3) && (of_values.accepted)) repeat(kv_permutohedral_filter, a, running, {&filtered}, random);
 }
 
 // A size that cannot fit the limit has to be refused without touching the arrays, which are not there.

@@ -42,6 +42,20 @@ struct Lattice {
     context.parallel(points.bands, fold);
   }
 
+  // Exchanges what splats and slices take, for the transposed kernel: blurred in reverse, it is that exactly.
+  void transpose(kv::Context& context) {
+    if (!ratio.size()) return;
+    auto exchange = [&](int64_t b) {
+      for (int64_t tile = points.band_tile[b]; tile < points.band_tile[b + 1]; ++tile) {
+        float* own = points.weight.data() + tile * points.corners * TILE;
+        for (int k = 0; k < points.corners; ++k)
+          for (int lane = 0; lane < TILE; ++lane) own[k * TILE + lane] *= ratio[tile * TILE + lane];
+        for (int lane = 0; lane < TILE; ++lane) ratio[tile * TILE + lane] = 1.f / ratio[tile * TILE + lane];
+      }
+    };
+    context.parallel(points.bands, exchange);
+  }
+
  private:
   // The filter's answer to 1 at every pixel, for the normalisation.
   void density(kv::Context& context) {
@@ -70,5 +84,70 @@ struct Lattice {
       for (int lane = 0; lane < TILE; ++lane) sum[lane] += from[row[k * TILE + lane]] * weight[k * TILE + lane];
   }
 };
+
+// Adds what the lattice says to the pixels of a tile, (16, lanes).
+template <int LANES, int CORNERS>
+KV_STEP void slice_corners(const Lattice& lattice, int lanes_, int64_t b, int64_t tile, int count, float* to) {
+  const Points& points = lattice.points;
+  const int corners = CORNERS ? CORNERS : points.corners;
+  const int64_t lanes = LANES ? LANES : lanes_;
+  const float* from = lattice.values.read.data() + points.band_row[b] * lanes;
+  const uint32_t* row = points.row.data() + tile * corners * TILE;
+  const float* weight = points.weight.data() + tile * corners * TILE;
+  for (int i = 0; i < count; ++i)
+    pieces<LANES>(lanes_, [&](auto v, auto number, int c) {
+      using V = decltype(v);
+      float* own = to + i * lanes + c;
+      V sum[number.value];
+      for (int n = 0; n < number.value; ++n) sum[n] = load<V>(own + n * LENGTH<V>);
+      for (int k = 0; k < corners; ++k) {
+        const float* value = from + row[k * TILE + i] * lanes + c;
+        for (int n = 0; n < number.value; ++n) sum[n] += load<V>(value + n * LENGTH<V>) * weight[k * TILE + i];
+      }
+      for (int n = 0; n < number.value; ++n) store<V>(own + n * LENGTH<V>, sum[n]);
+    });
+}
+
+// Gives the pixels of a tile to the lattice, each times its scale.
+template <int LANES, int CORNERS>
+KV_STEP void splat_corners(Lattice& lattice, int lanes_, int64_t b, int64_t tile, int count, const float* x, const float* scale) {
+  const Points& points = lattice.points;
+  const int corners = CORNERS ? CORNERS : points.corners;
+  const int64_t lanes = LANES ? LANES : lanes_;
+  float* to = lattice.values.written.data() + points.band_row[b] * lanes;
+  const uint32_t* row = points.row.data() + tile * corners * TILE;
+  const float* weight = points.weight.data() + tile * corners * TILE;
+  const float* ratio = lattice.ratio.size() ? lattice.ratio.data() + tile * TILE : nullptr;
+  for (int i = 0; i < count; ++i) {
+    const float factor = ratio ? scale[i] * ratio[i] : scale[i];
+    pieces<LANES>(lanes_, [&](auto v, auto number, int c) {
+      using V = decltype(v);
+      V value[number.value];
+      for (int n = 0; n < number.value; ++n) value[n] = load<V>(x + i * lanes + c + n * LENGTH<V>) * factor;
+      for (int k = 0; k < corners; ++k) {
+        float* own = to + row[k * TILE + i] * lanes + c;
+        for (int n = 0; n < number.value; ++n)
+          store<V>(own + n * LENGTH<V>, load<V>(own + n * LENGTH<V>) + value[n] * weight[k * TILE + i]);
+      }
+    });
+  }
+}
+
+// Both with the corners of an image of three channels known to the compiler.
+template <int LANES>
+KV_INLINE void slice(const Lattice& lattice, int lanes, int64_t b, int64_t tile, int count, float* to) {
+  if (lattice.points.corners == 6)
+    slice_corners<LANES, 6>(lattice, lanes, b, tile, count, to);
+  else
+    slice_corners<LANES, 0>(lattice, lanes, b, tile, count, to);
+}
+
+template <int LANES>
+KV_INLINE void splat(Lattice& lattice, int lanes, int64_t b, int64_t tile, int count, const float* x, const float* scale) {
+  if (lattice.points.corners == 6)
+    splat_corners<LANES, 6>(lattice, lanes, b, tile, count, x, scale);
+  else
+    splat_corners<LANES, 0>(lattice, lanes, b, tile, count, x, scale);
+}
 
 }  // namespace KV_LEVEL

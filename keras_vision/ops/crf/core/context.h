@@ -55,6 +55,7 @@ struct Context {
 // The computations, once for each level of instructions.
 struct Level {
   void (*mean_field)(Context&, const kv_mean_field_arguments&);
+  void (*mean_field_gradient)(Context&, const kv_mean_field_gradient_arguments&);
   void (*filter)(Context&, const kv_filter_arguments&);
 };
 

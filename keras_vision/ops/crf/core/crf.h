@@ -56,7 +56,19 @@ typedef struct kv_mean_field_arguments {
   int32_t iterations;
   int32_t normalization;        /* enum kv_normalization */
   float* marginals;             /* out: (batch, height, width, labels) */
+  float* kept;                  /* out: (batch, iterations, height, width, labels), the marginals before each iteration,
+                                 * for kv_mean_field_gradient; or NULL */
 } kv_mean_field_arguments;
+
+/* The gradient of a number L with respect to what a call of kv_mean_field was given. The image has none. */
+typedef struct kv_mean_field_gradient_arguments {
+  kv_mean_field_arguments forward;  /* of that call. `marginals` is what it gave, and so is `kept`; if that is NULL, the
+                                     * marginals of its iterations are computed again, one image at a time */
+  const float* marginals_gradient;  /* dL/dmarginals (batch, height, width, labels); infinite and NaN ones spread */
+  float* logits_gradient;           /* out: (batch, height, width, labels) */
+  float* weights_gradient;          /* out: (kernel_count), summed over the batch; may be NULL if there is no kernel */
+  float* penalties_gradient;        /* out: (labels, labels), summed over the batch; NULL: not asked for, or Potts */
+} kv_mean_field_gradient_arguments;
 
 typedef struct kv_filter_arguments {
   int64_t batch, points, channels, dimensions;
@@ -66,9 +78,11 @@ typedef struct kv_filter_arguments {
   float* filtered;              /* out: (batch, points, channels) */
 } kv_filter_arguments;
 
-/* Both return an enum kv_status. On failure `message` (of `message_size` bytes) holds one line; what was written to the
+/* All return an enum kv_status. On failure `message` (of `message_size` bytes) holds one line; what was written to the
  * output by then is not to be used. */
 KV_EXPORT int kv_mean_field(const kv_mean_field_arguments* arguments, kv_run* run, char* message, int64_t message_size);
+KV_EXPORT int kv_mean_field_gradient(const kv_mean_field_gradient_arguments* arguments, kv_run* run, char* message,
+                                     int64_t message_size);
 KV_EXPORT int kv_permutohedral_filter(const kv_filter_arguments* arguments, kv_run* run, char* message, int64_t message_size);
 
 /* The widest enum kv_level that this processor runs. */

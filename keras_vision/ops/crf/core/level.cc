@@ -1,6 +1,6 @@
 // All computations for one level of instructions. Compiled once for each, with -DKV_LEVEL=name and its -march.
 #include "filter.h"
-#include "mean_field.h"
+#include "mean_field_gradient.h"
 
 namespace KV_LEVEL {
 
@@ -47,11 +47,39 @@ static void mean_field(kv::Context& context, const kv_mean_field_arguments& argu
   each_image<MeanField>(context, arguments, arguments.height * arguments.width * arguments.labels);
 }
 
+static void sum_over_batch(const Buffer<double>& images, int64_t batch, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    double sum = 0;
+    for (int64_t n = 0; n < batch; ++n) sum += images[n * count + i];
+    to[i] = static_cast<float>(sum);
+  }
+}
+
+// Every image has sums of its own, so that it does not matter which is computed first.
+static void mean_field_gradient(kv::Context& context, const kv_mean_field_gradient_arguments& arguments) {
+  const kv_mean_field_arguments& forward = arguments.forward;
+  const int64_t kernels = forward.kernel_count, pairs = arguments.penalties_gradient ? forward.labels * forward.labels : 0;
+  if (forward.labels == 1) {  // of probability 1, whatever the logits
+    std::memset(arguments.logits_gradient, 0, forward.batch * forward.height * forward.width * sizeof(float));
+    for (int64_t k = 0; k < kernels; ++k) arguments.weights_gradient[k] = 0;
+    if (pairs) arguments.penalties_gradient[0] = 0;
+    return;
+  }
+  Buffer<double> weights(context), penalties(context);
+  context.require(static_cast<double>(forward.batch) * static_cast<double>(kernels + pairs) * sizeof(double));
+  weights.resize(forward.batch * kernels);
+  penalties.resize(forward.batch * pairs);
+  const GradientTask task{arguments, forward.batch, weights.data(), pairs ? penalties.data() : nullptr};
+  each_image<MeanFieldGradient>(context, task, forward.height * forward.width * forward.labels);
+  sum_over_batch(weights, forward.batch, kernels, arguments.weights_gradient);
+  sum_over_batch(penalties, forward.batch, pairs, arguments.penalties_gradient);
+}
+
 static void filter(kv::Context& context, const kv_filter_arguments& arguments) {
   each_image<Filter>(context, arguments, arguments.points * arguments.channels);
 }
 
 extern const kv::Level level;
-const kv::Level level{mean_field, filter};
+const kv::Level level{mean_field, mean_field_gradient, filter};
 
 }  // namespace KV_LEVEL

@@ -15,11 +15,9 @@ namespace KV_LEVEL {
   kv::stop(KV_INVALID, "%s", "the logits hold NaN, +inf, or a pixel that is -inf for all labels");
 }
 
-
 class MeanField {
  public:
   // At least two labels, so that the padding of a pixel's lanes never reaches further than the next pixel.
-
   MeanField(kv::Context& context, const kv_mean_field_arguments& arguments)
       : context_(context), a_(arguments), pixels_(arguments.height * arguments.width), shape_(context), pad_(context),
         tiles_(context), tail_(context), penalties_(context) {
@@ -49,14 +47,16 @@ class MeanField {
   }
 
   void image(int64_t n) {
-    logits_ = a_.logits + n * pixels_ * a_.labels;
-    marginals_ = a_.marginals + n * pixels_ * a_.labels;
     prepare(n);
-    with_lanes(lanes_, [&](auto lanes) { iterate<decltype(lanes)::value>(); });
+    with_lanes(lanes_, [&](auto lanes) { iterate<decltype(lanes)::value>(a_.iterations); });
   }
 
- private:
+ protected:
   void prepare(int64_t n) {
+    const int64_t size = pixels_ * a_.labels;
+    logits_ = a_.logits + n * size;
+    marginals_ = a_.marginals + n * size;
+    kept_ = a_.kept ? a_.kept + n * a_.iterations * size : nullptr;
     if (!lattices_) {
       lattices_ = new Lattice*[a_.kernel_count + 1]();
       grids_ = new Spatial*[a_.kernel_count + 1]();
@@ -70,16 +70,19 @@ class MeanField {
       const kv_kernel& kernel = a_.kernels[k];
       context_.check_cancelled();
       // A denormal weight counts as 0, as it does on threads that flush denormals.
-      if (std::fabs(kernel.weight) < FLT_MIN || a_.iterations == 0) continue;
-      if (!kernel.theta_image) {
-        if (grids_[k]) continue;  // the same for every image of the batch
-        grids_[k] = new Spatial(context_);
-        grids_[k]->build(context_, shape_, a_.height, a_.width, kernel, a_.normalization, lanes_);
-      } else {
-        if (!lattices_[k]) lattices_[k] = new Lattice(context_);
-        lattices_[k]->build(context_, features(kernel, n), kernel.weight, a_.normalization);
-        lattices_[k]->values.resize(context_, lattices_[k]->points, lanes_);
-      }
+      if (std::fabs(kernel.weight) >= FLT_MIN && a_.iterations > 0) build(k, kernel, n);
+    }
+  }
+
+  void build(int k, const kv_kernel& kernel, int64_t n) {
+    if (!kernel.theta_image) {
+      if (grids_[k]) return;  // the same for every image of the batch
+      grids_[k] = new Spatial(context_);
+      grids_[k]->build(context_, shape_, a_.height, a_.width, kernel, a_.normalization, lanes_);
+    } else {
+      if (!lattices_[k]) lattices_[k] = new Lattice(context_);
+      lattices_[k]->build(context_, features(kernel, n), kernel.weight, a_.normalization);
+      lattices_[k]->values.resize(context_, lattices_[k]->points, lanes_);
     }
   }
 
@@ -95,84 +98,107 @@ class MeanField {
     return features;
   }
 
+  // Passes 0 to `last`; pass i gives the marginals after i iterations.
   template <int LANES>
-  void iterate() {
-    for (int i = 0; i <= a_.iterations; ++i) {
+  void iterate(int last) {
+    for (int i = 0; i <= last; ++i) {
       std::atomic<bool> valid{true};
+      float* to = i == a_.iterations ? marginals_ : kept_ ? kept_ + i * pixels_ * a_.labels : nullptr;
       auto pass = [&](int64_t b) {
-        if (!band<LANES>(b, i > 0, i == a_.iterations)) valid = false;
+        if (!band<LANES>(b, i > 0, i == last, to)) valid = false;
       };
       context_.parallel(shape_.bands, pass);
       if (!valid) refuse_logits();
-      if (i == a_.iterations) break;
+      if (i == last) break;
       context_.check_cancelled();
-      for (int k = 0; k < kernels_; ++k) {
-        if (Lattice* lattice = lattices_[k]) blur<LANES>(context_, lattice->points, lattice->values, false);
-        if (Spatial* grid = grids_[k]) {
-          auto blur_rows = [&](int64_t task) { grid->blur<LANES>(task); };
-          context_.parallel(grid->tasks(), blur_rows);
-        }
+      blur_kernels<LANES>(false);
+    }
+  }
+
+  template <int LANES>
+  void blur_kernels(bool reverse) {
+    for (int k = 0; k < kernels_; ++k) {
+      if (Lattice* lattice = lattices_[k]) blur<LANES>(context_, lattice->points, lattice->values, reverse);
+      if (Spatial* grid = grids_[k]) {
+        auto blur_rows = [&](int64_t task) { grid->blur<LANES>(task); };
+        context_.parallel(grid->tasks(), blur_rows);
       }
     }
   }
 
-  // One pass over the pixels of a band; false if a pixel gets no valid probabilities.
+  // Where the kernels of a band are read and written.
   template <int LANES>
-  bool band(int64_t b, bool reads, bool last) {
-    const int lanes = LANES ? LANES : lanes_;
-    float* x = tiles_.data() + 2 * b * TILE * lanes;
-    float* message = penalties_.size() ? x + TILE * lanes : x;
+  struct Rows {
     Reader<LANES> reader[kv::MAX_KERNELS];
     Writer<LANES> writer[kv::MAX_KERNELS];
+  };
+
+  template <int LANES>
+  void start(Rows<LANES>& rows, int64_t b, bool reads, bool writes) {
     for (int k = 0; k < kernels_; ++k) {
       const int64_t first = shape_.band_tile[b] * TILE;
       if (Spatial* grid = grids_[k]) {
         float* scratch = grid->part.data() + 2 * b * grid->row;
-        if (reads) reader[k].start(*grid, first, scratch);
-        if (!last) writer[k].start(*grid, b, first, scratch + grid->row);
+        if (reads) rows.reader[k].start(*grid, first, scratch);
+        if (writes) rows.writer[k].start(*grid, b, first, scratch + grid->row);
       }
-      if (lattices_[k] && !last) lattices_[k]->values.clear_band(lattices_[k]->points, b);
+      if (lattices_[k] && writes) lattices_[k]->values.clear_band(lattices_[k]->points, b);
     }
+  }
+
+  template <int LANES>
+  KV_INLINE void read(Rows<LANES>& rows, int k, int64_t b, int64_t tile, int count, float* message) const {
+    if (grids_[k]) rows.reader[k].add(count, message);
+    if (lattices_[k]) slice<LANES>(*lattices_[k], lanes_, b, tile, count, message);
+  }
+
+  template <int LANES>
+  KV_INLINE void write(Rows<LANES>& rows, int64_t b, int64_t tile, int count, const float* x, const float* scale) {
+    for (int k = 0; k < kernels_; ++k) {
+      if (grids_[k]) rows.writer[k].add(count, x, scale);
+      if (lattices_[k]) splat<LANES>(*lattices_[k], lanes_, b, tile, count, x, scale);
+    }
+  }
+
+  template <int LANES>
+  void finish(Rows<LANES>& rows) {
+    for (int k = 0; k < kernels_; ++k)
+      if (grids_[k]) rows.writer[k].finish();
+  }
+
+  int pixels_of(int64_t tile) const {
+    return static_cast<int>(pixels_ - tile * TILE < TILE ? pixels_ - tile * TILE : TILE);
+  }
+
+  // One pass over the pixels of a band; false if a pixel gets no valid probabilities. They are stored unless there is no place.
+  template <int LANES>
+  bool band(int64_t b, bool reads, bool last, float* marginals) {
+    const int lanes = LANES ? LANES : lanes_;
+    float* x = tiles_.data() + 2 * b * TILE * lanes;
+    float* message = penalties_.size() ? x + TILE * lanes : x;
+    Rows<LANES> rows;
+    start(rows, b, reads, !last);
     bool valid = true;
     for (int64_t tile = shape_.band_tile[b]; tile < shape_.band_tile[b + 1]; ++tile) {
-      const int count = static_cast<int>(pixels_ - tile * TILE < TILE ? pixels_ - tile * TILE : TILE);
+      const int count = pixels_of(tile);
       const int64_t later = tile + ahead_ < shape_.band_tile[b + 1] ? tile + ahead_ : tile;
       prefetch_quarter(later, 0);
       load_logits<LANES>(tile, count, x);
       if (reads) {
         if (message != x) std::memset(message, 0, TILE * lanes * sizeof(float));
         prefetch_quarter(later, 1);
-        for (int k = 0; k < kernels_; ++k) {
-          if (grids_[k]) reader[k].add(count, message);
-          if (lattices_[k]) {
-            if (lattices_[k]->points.corners == 6)
-              slice<LANES, 6>(*lattices_[k], b, tile, count, message);
-            else
-              slice<LANES, 0>(*lattices_[k], b, tile, count, message);
-          }
-        }
-        if (message != x) subtract_penalties<LANES>(count, message, x);
+        for (int k = 0; k < kernels_; ++k) read(rows, k, b, tile, count, message);
+        if (message != x) subtract<LANES>(penalties_.data(), count, message, x);
       }
       prefetch_quarter(later, 2);
       alignas(64) float scale[TILE];
       valid &= softmax_of_tile<LANES>(lanes, x, scale);
-      if (last) {
-        store_marginals<LANES>(tile, count, x, scale);
-        continue;
-      }
+      if (marginals) store_marginals<LANES>(marginals, tile, count, x, scale);
+      if (last) continue;
       prefetch_quarter(later, 3);
-      for (int k = 0; k < kernels_; ++k) {
-        if (grids_[k]) writer[k].add(count, x, scale);
-        if (lattices_[k]) {
-          if (lattices_[k]->points.corners == 6)
-            splat<LANES, 6>(*lattices_[k], b, tile, count, x, scale);
-          else
-            splat<LANES, 0>(*lattices_[k], b, tile, count, x, scale);
-        }
-      }
+      write(rows, b, tile, count, x, scale);
     }
-    for (int k = 0; k < kernels_; ++k)
-      if (grids_[k] && !last) writer[k].finish();
+    if (!last) finish(rows);
     return valid;
   }
 
@@ -198,71 +224,25 @@ class MeanField {
     if (count < TILE) std::memset(x + count * lanes, 0, (TILE - count) * lanes * sizeof(float));
   }
 
-  template <int LANES, int CORNERS>
-  KV_STEP void slice(const Lattice& lattice, int64_t b, int64_t tile, int count, float* to) const {
-    const Points& points = lattice.points;
-    const int corners = CORNERS ? CORNERS : points.corners;
-    const int64_t lanes = LANES ? LANES : lanes_;
-    const float* from = lattice.values.read.data() + points.band_row[b] * lanes;
-    const uint32_t* row = points.row.data() + tile * corners * TILE;
-    const float* weight = points.weight.data() + tile * corners * TILE;
-    for (int i = 0; i < count; ++i)
-      pieces<LANES>(lanes_, [&](auto v, auto number, int c) {
-        using V = decltype(v);
-        float* own = to + i * lanes + c;
-        V sum[number.value];
-        for (int n = 0; n < number.value; ++n) sum[n] = load<V>(own + n * LENGTH<V>);
-        for (int k = 0; k < corners; ++k) {
-          const float* value = from + row[k * TILE + i] * lanes + c;
-          for (int n = 0; n < number.value; ++n) sum[n] += load<V>(value + n * LENGTH<V>) * weight[k * TILE + i];
-        }
-        for (int n = 0; n < number.value; ++n) store<V>(own + n * LENGTH<V>, sum[n]);
-      });
-  }
-
-  template <int LANES, int CORNERS>
-  KV_STEP void splat(Lattice& lattice, int64_t b, int64_t tile, int count, const float* x, const float* scale) const {
-    const Points& points = lattice.points;
-    const int corners = CORNERS ? CORNERS : points.corners;
-    const int64_t lanes = LANES ? LANES : lanes_;
-    float* to = lattice.values.written.data() + points.band_row[b] * lanes;
-    const uint32_t* row = points.row.data() + tile * corners * TILE;
-    const float* weight = points.weight.data() + tile * corners * TILE;
-    const float* ratio = lattice.ratio.size() ? lattice.ratio.data() + tile * TILE : nullptr;
-    for (int i = 0; i < count; ++i) {
-      const float factor = ratio ? scale[i] * ratio[i] : scale[i];
-      pieces<LANES>(lanes_, [&](auto v, auto number, int c) {
-        using V = decltype(v);
-        V value[number.value];
-        for (int n = 0; n < number.value; ++n) value[n] = load<V>(x + i * lanes + c + n * LENGTH<V>) * factor;
-        for (int k = 0; k < corners; ++k) {
-          float* own = to + row[k * TILE + i] * lanes + c;
-          for (int n = 0; n < number.value; ++n)
-            store<V>(own + n * LENGTH<V>, load<V>(own + n * LENGTH<V>) + value[n] * weight[k * TILE + i]);
-        }
-      });
-    }
-  }
-
-  // x -= penalties * message, for each pixel.
+  // x -= penalties * message, for each pixel; of the penalties the transpose is given.
   template <int LANES>
-  KV_INLINE void subtract_penalties(int count, const float* message, float* x) const {
+  KV_INLINE void subtract(const float* penalties, int count, const float* message, float* x) const {
     const int lanes = LANES ? LANES : lanes_;
     for (int i = 0; i < count; ++i)
       for (int64_t m = 0; m < a_.labels; ++m) {
         const float value = message[i * lanes + m];
         blocks<LANES>(lanes, [&](auto v, int c) {
           using V = decltype(v);
-          store<V>(x + i * lanes + c, load<V>(x + i * lanes + c) - load<V>(penalties_.data() + m * lanes + c) * value);
+          store<V>(x + i * lanes + c, load<V>(x + i * lanes + c) - load<V>(penalties + m * lanes + c) * value);
         });
       }
   }
 
   // A row of lanes reaches into the next pixel, which is written after it; the last pixel of the tile is cut.
   template <int LANES>
-  KV_INLINE void store_marginals(int64_t tile, int count, const float* x, const float* scale) const {
+  KV_INLINE void store_marginals(float* marginals, int64_t tile, int count, const float* x, const float* scale) const {
     const int lanes = LANES ? LANES : lanes_;
-    float* to = marginals_ + tile * TILE * a_.labels;
+    float* to = marginals + tile * TILE * a_.labels;
     for (int i = 0; i < count - 1; ++i)
       blocks<LANES>(lanes, [&](auto v, int c) {
         using V = decltype(v);
@@ -285,6 +265,7 @@ class MeanField {
   Spatial** grids_ = nullptr;
   const float* logits_ = nullptr;
   float* marginals_ = nullptr;
+  float* kept_ = nullptr;    // (iterations, pixels, labels)
 };
 
 }  // namespace KV_LEVEL

@@ -44,6 +44,12 @@ struct Spatial {
     part.resize(2 * bands * row);
   }
 
+  // Exchanges what splats and slices take: the transposed kernel, for the blur is symmetric.
+  void transpose() {
+    x.slice.swap(x.splat);
+    y.slice.swap(y.splat);
+  }
+
   // Number of tasks of `blur`.
   int64_t tasks() const { return bands; }
 

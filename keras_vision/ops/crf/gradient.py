@@ -1,0 +1,29 @@
+"""Gradients of the compiled operations, which are operations themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_vision.ops.crf.readable import readable_errors
+
+
+def register(module: Any) -> None:
+    """Tells TensorFlow the gradients of the operations of a module, once a process."""
+    import tensorflow as tf
+
+    @tf.RegisterGradient("KerasVisionPermutohedralFilter")
+    def _transposed(op: Any, gradient: Any) -> tuple[Any, None]:
+        """The filter is linear in the values: their gradient goes through the transposed filter."""
+        reverse, level = not op.get_attr("reverse"), op.get_attr("level")
+        features = op.inputs[1]
+        return module.keras_vision_permutohedral_filter(gradient, features, reverse=reverse, level=level), None
+
+    @tf.RegisterGradient("KerasVisionDenseCrf")
+    def _backwards(op: Any, gradient: Any, _: Any) -> tuple[Any, ...]:
+        """Of logits, kernel weights and penalties; the image and the thetas have none."""
+        options = {name: op.get_attr(name) for name in ("iterations", "normalization", "level")}
+        with readable_errors():
+            logits, weights, penalties = module.keras_vision_dense_crf_gradient(
+                *op.inputs, *op.outputs, gradient, **options
+            )
+        return logits, None, weights, None, None, penalties
