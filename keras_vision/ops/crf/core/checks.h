@@ -33,6 +33,7 @@ inline void check(const kv_mean_field_arguments& a) {
   if (!a.logits || !a.marginals || (a.kernel_count && !a.kernels)) stop(KV_INVALID, "%s", "an array is missing");
   const double pixels = static_cast<double>(a.batch) * a.height * a.width;
   check_product("the logits", pixels * a.labels);
+  check_product("the marginals of all iterations", a.kept ? pixels * a.labels * a.iterations : 0);
   for (int k = 0; k < a.kernel_count; ++k) {
     const kv_kernel& kernel = a.kernels[k];
     if (!std::isfinite(kernel.weight)) stop(KV_INVALID, "the weight of kernel %d is not finite", k);
@@ -49,6 +50,18 @@ inline void check(const kv_mean_field_arguments& a) {
   if (a.penalties)
     for (int64_t i = 0; i < a.labels * a.labels; ++i)
       if (!std::isfinite(a.penalties[i])) stop(KV_INVALID, "%s", "the penalties hold NaN or infinite values");
+}
+
+inline void check(const kv_mean_field_gradient_arguments& a) {
+  check(a.forward);
+  if (!a.marginals_gradient || !a.logits_gradient || (a.forward.kernel_count && !a.weights_gradient))
+    stop(KV_INVALID, "%s", "an array is missing");
+  if (a.penalties_gradient && !a.forward.penalties)
+    stop(KV_INVALID, "%s", "Potts has no penalties to give a gradient of");
+  const kv_mean_field_arguments& f = a.forward;
+  const double images = static_cast<double>(f.batch), labels = static_cast<double>(f.labels);
+  check_product("the marginals of all iterations", images * f.height * f.width * labels * f.iterations);
+  check_product("the gradients of the penalties", images * labels * labels);
 }
 
 inline void check(const kv_filter_arguments& a) {

@@ -8,7 +8,7 @@ namespace KV_LEVEL {
 static void certain(const kv_mean_field_arguments& arguments) {
   const int64_t count = arguments.batch * arguments.height * arguments.width;
   for (int64_t i = 0; i < count; ++i) {
-    if (arguments.logits[i] - arguments.logits[i] != 0) refuse_logits();
+    if (arguments.logits[i] - arguments.logits[i] != 0) kv::refuse_logits();
     arguments.marginals[i] = 1.f;
   }
 }

@@ -6,14 +6,11 @@
 #include <cfloat>
 
 #include "bilateral.h"
+#include "checks.h"
 #include "softmax.h"
 #include "spatial_rows.h"
 
 namespace KV_LEVEL {
-
-[[noreturn]] inline void refuse_logits() {
-  kv::stop(KV_INVALID, "%s", "the logits hold NaN, +inf, or a pixel that is -inf for all labels");
-}
 
 class MeanField {
  public:
@@ -81,21 +78,9 @@ class MeanField {
       grids_[k]->build(context_, shape_, a_.height, a_.width, kernel, a_.normalization, lanes_);
     } else {
       if (!lattices_[k]) lattices_[k] = new Lattice(context_);
-      lattices_[k]->build(context_, features(kernel, n), kernel.weight, a_.normalization);
+      lattices_[k]->build(context_, features_of(a_, kernel, n), kernel.weight, a_.normalization);
       lattices_[k]->values.resize(context_, lattices_[k]->points, lanes_);
     }
-  }
-
-  Features features(const kv_kernel& kernel, int64_t n) const {
-    Features features;
-    features.channels = a_.image + n * pixels_ * a_.channels;
-    features.count = a_.channels;
-    features.width = a_.width;
-    features.height = a_.height;
-    features.scale[0] = 1.f / kernel.theta_x;
-    features.scale[1] = 1.f / kernel.theta_y;
-    for (int64_t c = 0; c < a_.channels; ++c) features.scale[2 + c] = 1.f / kernel.theta_image[c];
-    return features;
   }
 
   // Passes 0 to `last`; pass i gives the marginals after i iterations.
@@ -108,7 +93,7 @@ class MeanField {
         if (!band<LANES>(b, i > 0, i == last, to)) valid = false;
       };
       context_.parallel(shape_.bands, pass);
-      if (!valid) refuse_logits();
+      if (!valid) kv::refuse_logits();
       if (i == last) break;
       context_.check_cancelled();
       blur_kernels<LANES>(false);

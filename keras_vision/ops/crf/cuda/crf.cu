@@ -18,6 +18,7 @@ int kv_cuda_mean_field(const kv_mean_field_arguments* arguments, const kv_cuda_r
   return kv::status_of(message, message_size, [&] {
     kv_cuda::Device device(checked(run));
     kv::check(*arguments);
+    if (arguments->kept) kv::stop(KV_INVALID, "%s", "the GPU's core keeps no marginals but the last");
     kv_cuda::MeanField(device, *arguments).run();
   });
 }
