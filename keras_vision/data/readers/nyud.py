@@ -103,8 +103,7 @@ def _positions(splits: PathLike, part: str, count: int) -> list[int]:
     if part not in ("train", "test"):
         raise KerasVisionError(f"part={part!r}; accepted: 'train', 'test'.")
     numbers = np.ravel(mat_variable(splits, f"{part}Ndxs")).astype(np.int64)
-    if not numbers.size or numbers.min() < 1 or numbers.max() > count:
-        raise KerasVisionError(
-            f"{splits}: photographs {numbers.min(initial=0)} to {numbers.max(initial=0)} of {count}."
-        )
+    wrong = numbers[(numbers < 1) | (numbers > count)]
+    if wrong.size or not numbers.size:
+        raise KerasVisionError(f"{splits}: photographs {wrong[:5].tolist()} of {part}; expected 1 to {count}.")
     return (numbers - 1).tolist()
