@@ -15,6 +15,7 @@ import numpy as np
 from scipy.io import loadmat, whosmat
 
 from keras_vision.data.listings import PathLike
+from keras_vision.data.mat_structure import NESTED, array_class, check_structure
 from keras_vision.errors import KerasVisionError
 
 LIMIT = 1 << 28  # bytes of one annotation file, unpacked
@@ -34,7 +35,7 @@ def mat_variable(path: PathLike, name: str, limit: int = LIMIT) -> Any:
     try:
         with path.open("rb") as stream:
             _check_version(path, stream.read(_HEADER))
-            _check_unpacked_size(path, stream, limit)
+            _check_contents(path, stream, limit)
         shapes = {variable: shape for variable, shape, _ in whosmat(path)}
         if math.prod(shapes.get(name, ())) > limit:
             raise KerasVisionError(f"{path}: claims {name} of {shapes[name]}, more than {limit} bytes.")
@@ -101,28 +102,38 @@ def _check_version(path: Path, header: bytes) -> None:
         raise KerasVisionError(f"{path}: damaged, or no MATLAB 5 file.")
 
 
-def _check_unpacked_size(path: Path, stream: BinaryIO, limit: int) -> None:
-    """Unpacks piece by piece and keeps nothing, as a megabyte can unpack to a gigabyte. `stream` is past the header."""
+def _check_contents(path: Path, stream: BinaryIO, limit: int) -> None:
+    """Unpacks piece by piece, as a megabyte can unpack to a gigabyte; of cells and structures checks the claims."""
     stream.seek(_HEADER - 2)
     order = "<" if stream.read(2) == b"IM" else ">"
     total = 0
     while len(tag := stream.read(8)) == 8:
         kind, size = struct.unpack(f"{order}II", tag)
-        end = stream.tell() + size
-        total += size if kind != _COMPRESSED else _unpacked_size(stream, size, limit)
-        if total > limit:
-            raise KerasVisionError(f"{path}: unpacks to more than {limit} bytes; no such file was published.")
-        stream.seek(end)
+        start = stream.tell()
+        pieces = _unpacked(stream, size) if kind == _COMPRESSED else _pieces(stream, size)
+        head = (b"" if kind == _COMPRESSED else tag) + next(pieces, b"")
+        kept = [head] if array_class(head, order) in NESTED else None
+        total += len(head)
+        for piece in pieces:
+            total += len(piece)
+            if kept is not None:
+                kept.append(piece)
+            if total > limit:
+                raise KerasVisionError(f"{path}: unpacks to more than {limit} bytes; no such file was published.")
+        if kept is not None:
+            check_structure(b"".join(kept), order)
+        stream.seek(start + size)
 
 
-def _unpacked_size(stream: BinaryIO, size: int, limit: int) -> int:
-    unpacker, total = zlib.decompressobj(), 0
-    while size > 0 and total <= limit and not unpacker.eof:
-        piece = stream.read(min(size, _CHUNK))
-        if not piece:
-            break
+def _pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    while size > 0 and (piece := stream.read(min(size, _CHUNK))):
         size -= len(piece)
-        while piece and total <= limit:
-            total += len(unpacker.decompress(piece, _CHUNK))
-            piece = unpacker.unconsumed_tail
-    return total
+        yield piece
+
+
+def _unpacked(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    unpacker = zlib.decompressobj()
+    for packed in _pieces(stream, size):
+        while packed and not unpacker.eof:
+            yield unpacker.decompress(packed, _CHUNK)
+            packed = unpacker.unconsumed_tail

@@ -53,7 +53,7 @@ def test_table_and_skip_list(folder, tmp_path):
 def test_mistakes_are_one_line(folder, arguments, message):
     done = run(*(argument.format(folder=folder) for argument in arguments))
     assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
+    assert done.stderr.strip().startswith("error: ")
     assert message in done.stderr
     assert done.stdout == ""
 
