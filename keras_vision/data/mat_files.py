@@ -15,7 +15,7 @@ import numpy as np
 from scipy.io import loadmat, whosmat
 
 from keras_vision.data.listings import PathLike
-from keras_vision.data.mat_structure import NESTED, array_class, check_structure
+from keras_vision.data.mat_structure import check_structure, is_nested
 from keras_vision.errors import KerasVisionError
 
 LIMIT = 1 << 28  # bytes of one annotation file, unpacked
@@ -112,7 +112,7 @@ def _check_contents(path: Path, stream: BinaryIO, limit: int) -> None:
         start = stream.tell()
         pieces = _unpacked(stream, size) if kind == _COMPRESSED else _pieces(stream, size)
         head = (b"" if kind == _COMPRESSED else tag) + next(pieces, b"")
-        kept = [head] if array_class(head, order) in NESTED else None
+        kept = [head] if is_nested(head, order) else None
         total += len(head)
         for piece in pieces:
             total += len(piece)

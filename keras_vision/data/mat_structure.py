@@ -13,12 +13,21 @@ MATRIX, DEEPEST = 14, 32
 CELL, STRUCT, OBJECT, CHAR, SPARSE, FUNCTION, OPAQUE = 1, 2, 3, 4, 5, 16, 17
 NESTED = (CELL, STRUCT, OBJECT, CHAR, FUNCTION, OPAQUE)  # classes for which SciPy takes memory on a claim
 _COMPLEX = 0x800
+_TYPES = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18)  # of numbers and letters
 
 
-def array_class(head: bytes, order: str) -> int:
-    """The class of the array that an element of type MATRIX begins with."""
-    _, _, flags, _ = _element(head, 0, order)
-    return int(struct.unpack_from(f"{order}I", head, _element(head, flags, order)[2])[0] & 0xFF)
+def is_nested(head: bytes, order: str) -> bool:
+    """Whether an array has to be walked through, by its beginning; of one that has not, the beginning is checked.
+
+    Raises:
+        ValueError: it is of no known class, of complex numbers, or of numbers of no known type.
+    """
+    array, flags, _, position = _header(head, _element(head, 0, order)[2], order)
+    if array not in NESTED:
+        _data(head, position, order)
+        if flags & _COMPLEX:
+            raise ValueError("holds complex numbers")
+    return array in NESTED
 
 
 def check_structure(data: bytes, order: str) -> None:
@@ -37,17 +46,13 @@ def _matrix(data: bytes, start: int, order: str, depth: int) -> int:
         raise ValueError(f"an element of type {kind} at depth {depth}")
     if not size:
         return after
-    _, _, flags_at, position = _element(data, position, order)
-    _, dimensions_size, dimensions_at, position = _element(data, position, order)
-    position = _element(data, position, order)[3]  # past the name
-    (flags,) = struct.unpack_from(f"{order}I", data, flags_at)
-    dimensions = struct.unpack_from(f"{order}{dimensions_size // 4}i", data, dimensions_at)
-    count, array = math.prod(dimensions), flags & 0xFF
+    array, flags, dimensions, position = _header(data, position, order)
+    count = math.prod(dimensions)
     if min(dimensions, default=0) < 0 or (array != SPARSE and count > len(data)):
         raise ValueError(f"claims an array of {dimensions} in {len(data)} bytes")
     if array not in NESTED or array == CHAR:
         for _ in range(1 + bool(flags & _COMPLEX) + 2 * (array == SPARSE)):
-            position = _element(data, position, order)[3]
+            position = _data(data, position, order)
         return position
     children, position = _children(data, position, order, array, count)
     if 8 * children > len(data) - position:
@@ -55,6 +60,25 @@ def _matrix(data: bytes, start: int, order: str, depth: int) -> int:
     for _ in range(children):
         position = _matrix(data, position, order, depth + 1)
     return position
+
+
+def _header(data: bytes, position: int, order: str) -> tuple[int, int, tuple[int, ...], int]:
+    """Class, flags and dimensions of an array, and where its contents begin."""
+    _, _, flags_at, position = _element(data, position, order)
+    _, dimensions_size, dimensions_at, position = _element(data, position, order)
+    position = _element(data, position, order)[3]  # past the name
+    (flags,) = struct.unpack_from(f"{order}I", data, flags_at)
+    if not CELL <= flags & 0xFF <= OPAQUE:
+        raise ValueError(f"an array of class {flags & 0xFF}")
+    return flags & 0xFF, flags, struct.unpack_from(f"{order}{dimensions_size // 4}i", data, dimensions_at), position
+
+
+def _data(data: bytes, position: int, order: str) -> int:
+    """The position after the numbers or letters here, whose type SciPy takes unseen as an index into a C array."""
+    kind, _, _, after = _element(data, position, order)
+    if kind not in _TYPES:
+        raise ValueError(f"numbers of type {kind}")
+    return after
 
 
 def _children(data: bytes, position: int, order: str, array: int, count: int) -> tuple[int, int]:

@@ -76,7 +76,7 @@ def test_a_nest_without_end_is_refused(tmp_path):
 
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("value", [
-    np.arange(6.0).reshape(2, 3), np.array([1 + 2j]), "some text", {"a": 1, "long name": "x"},
+    np.arange(6.0).reshape(2, 3), np.array([1, 2], np.uint8), "some text", {"a": 1, "long name": "x"},
     scipy.sparse.eye(3).tocsc(), np.zeros((0, 3)), np.array([True]),
 ])  # fmt: skip
 def test_what_matlab_writes_passes(tmp_path, value, compressed):
