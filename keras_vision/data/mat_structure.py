@@ -13,6 +13,7 @@ MATRIX, DEEPEST = 14, 32
 CELL, STRUCT, OBJECT, CHAR, SPARSE, FUNCTION, OPAQUE = 1, 2, 3, 4, 5, 16, 17
 NESTED = (CELL, STRUCT, OBJECT, CHAR, FUNCTION, OPAQUE)  # classes for which SciPy takes memory on a claim
 _COMPLEX = 0x800
+_FLAGS = (6, 8)  # type and size, which SciPy takes for granted
 _TYPES = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18)  # of numbers and letters
 
 
@@ -64,7 +65,9 @@ def _matrix(data: bytes, start: int, order: str, depth: int) -> int:
 
 def _header(data: bytes, position: int, order: str) -> tuple[int, int, tuple[int, ...], int]:
     """Class, flags and dimensions of an array, and where its contents begin."""
-    _, _, flags_at, position = _element(data, position, order)
+    flags_kind, flags_size, flags_at, position = _element(data, position, order)
+    if (flags_kind, flags_size) != _FLAGS:
+        raise ValueError(f"flags of type {flags_kind} and {flags_size} bytes")
     _, dimensions_size, dimensions_at, position = _element(data, position, order)
     position = _element(data, position, order)[3]  # past the name
     (flags,) = struct.unpack_from(f"{order}I", data, flags_at)
