@@ -20,6 +20,7 @@ from keras_vision.errors import KerasVisionError
 
 LIMIT = 1 << 28  # bytes of one annotation file, unpacked
 _HEADER, _COMPRESSED, _CHUNK = 128, 15, 1 << 20
+_DENSEST = 1000  # values in a stored byte: the best that deflate does
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -93,6 +94,17 @@ def hdf5_file(path: PathLike, *names: str) -> Iterator[h5py.File]:
         if isinstance(error, KerasVisionError):
             raise
         raise KerasVisionError(f"{path}: damaged, or no MATLAB 7.3 file of that layout ({error}).") from error
+
+
+def check_stored(dataset: h5py.Dataset, limit: int = LIMIT) -> None:
+    """Refuse what HDF5 would make up or unpack to more than was published: unwritten values, and enormous chunks.
+
+    Raises:
+        ValueError: more than a thousand values for a stored byte, chunks of more than `limit` bytes, or another file's.
+    """
+    chunk = math.prod(dataset.chunks or (1,)) * dataset.dtype.itemsize
+    if dataset.size > _DENSEST * dataset.id.get_storage_size() or chunk > limit or dataset.external:
+        raise ValueError(f"{dataset.name} claims {dataset.shape} in {dataset.id.get_storage_size()} bytes")
 
 
 def _check_version(path: Path, header: bytes) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_vision.data.annotated_images import SegmentedImages
 from keras_vision.data.listings import PathLike
-from keras_vision.data.mat_files import hdf5_file, mat_variable
+from keras_vision.data.mat_files import check_stored, hdf5_file, mat_variable
 from keras_vision.errors import KerasVisionError
 
 VOID = 255
@@ -58,6 +58,8 @@ def nyud(
     with hdf5_file(file, "images", "labels") as contents:
         images, labels = contents["images"].shape, contents["labels"].shape
         types = (contents["images"].dtype, contents["labels"].dtype)
+        for name in ("images", "labels"):
+            check_stored(contents[name])
     right = len(images) == 4 and len(labels) == 3 and images[1] == 3 and images[2:] == labels[1:]
     if not right or images[0] != labels[0] or types != (np.uint8, np.uint16) or images[2] * images[3] > _MOST_PIXELS:
         raise KerasVisionError(

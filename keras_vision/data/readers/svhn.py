@@ -12,13 +12,14 @@ import numpy as np
 from keras_vision.data.annotated_images import BoxedImages
 from keras_vision.data.labelled_images import LabelledImages
 from keras_vision.data.listings import PathLike, check_present, existing_folder, one_of
-from keras_vision.data.mat_files import hdf5_file, mat_variable
+from keras_vision.data.mat_files import check_stored, hdf5_file, mat_variable
 from keras_vision.errors import KerasVisionError
 
 DIGITS = tuple("0123456789")
 LIMIT = 1 << 31  # bytes of pixels; `extra` has 1.6 GB
 _PARTS = ("train", "test", "extra")
 _MOST_BOXES = 1000  # in one photograph; the largest number published has six digits
+_LONGEST_NAME = 255  # letters
 
 
 def svhn_digits(folder: PathLike, part: str = "train") -> LabelledImages:
@@ -57,9 +58,11 @@ def svhn_numbers(folder: PathLike, part: str = "train") -> BoxedImages:
     root = existing_folder(Path(folder) / one_of("part", part, _PARTS), "the folder with SVHN's train, test and extra")
     listing = root / "digitStruct.mat"
     with hdf5_file(listing, "digitStruct/name", "digitStruct/bbox") as file:
-        names = [_text(file[reference]) for reference in file["digitStruct/name"][:].ravel()]
-        if len(names) != file["digitStruct/bbox"].size:
-            raise KerasVisionError(f"{listing}: {len(names)} names and {file['digitStruct/bbox'].size} sets of boxes.")
+        cells, boxes = file["digitStruct/name"], file["digitStruct/bbox"]
+        if len(cells.shape) != 2 or cells.shape[1] != 1 or cells.shape != boxes.shape:
+            raise KerasVisionError(f"{listing}: names {cells.shape} and sets of boxes {boxes.shape}; SVHN has (n, 1).")
+        check_stored(cells)
+        names = [_text(file[reference]) for reference in cells[:, 0]]
     paths = [root / name for name in names]
     check_present(paths, listing)
     return BoxedImages(paths, range(len(paths)), DIGITS, partial(_boxes, listing))
@@ -67,7 +70,7 @@ def svhn_numbers(folder: PathLike, part: str = "train") -> BoxedImages:
 
 def _boxes(listing: Path, position: int) -> tuple[np.ndarray, np.ndarray]:
     with hdf5_file(listing) as file:
-        group = file[file["digitStruct/bbox"][:].ravel()[position]]
+        group = file[file["digitStruct/bbox"][position, 0]]
         left, top, width, height, label = (
             _numbers(file, group[k]) for k in ("left", "top", "width", "height", "label")
         )
@@ -86,7 +89,9 @@ def _numbers(file: h5py.File, values: Any) -> np.ndarray:
 
 
 def _text(letters: Any) -> str:
-    name = "".join(map(chr, letters[: 1 << 12].ravel()))
+    if letters.size > _LONGEST_NAME:
+        raise ValueError(f"a name of {letters.size} letters")
+    name = "".join(map(chr, letters[:].ravel()))
     if Path(name).name != name:
         raise ValueError(f"{name!r} is no file name")
     return name

@@ -137,3 +137,13 @@ def test_nyud_that_does_not_fit_is_one_error(rooms):
     file.write_bytes(file.read_bytes()[:2000])
     with pytest.raises(KerasVisionError, match="damaged"):
         short.image(2)
+
+
+def test_hdf5_that_claims_what_it_does_not_hold_is_one_error(tmp_path):
+    for name, chunks in (("unwritten.mat", None), ("chunked.mat", (4000, 3, 320, 240))):
+        with h5py.File(tmp_path / name, "w") as file:
+            file.create_dataset("images", (4000, 3, 640, 480), np.uint8, chunks=chunks)
+            file.create_dataset("labels", (4000, 640, 480), np.uint16)
+        assert (tmp_path / name).stat().st_size < 1 << 20
+        with pytest.raises(KerasVisionError, match=r"images claims \(4000, 3, 640, 480\) in 0 bytes"):
+            nyud(tmp_path / name, [1], ["wall"])

@@ -77,6 +77,15 @@ def test_boxes_of_whole_numbers(tmp_path):
         np.testing.assert_allclose(boxes, expected)
 
 
+def test_claims_of_numbers_are_one_error(tmp_path):
+    (tmp_path / "train").mkdir()
+    with h5py.File(tmp_path / "train/digitStruct.mat", "w") as file:
+        for name in ("name", "bbox"):
+            file.create_dataset(f"digitStruct/{name}", (1 << 30, 1), h5py.ref_dtype, chunks=(1024, 1))
+    with pytest.raises(KerasVisionError, match=r"claims \(1073741824, 1\)"):
+        svhn_numbers(tmp_path)
+
+
 def test_damaged_numbers_are_one_error(tmp_path):
     with pytest.raises(KerasVisionError, match="no such folder"):
         svhn_numbers(tmp_path)
