@@ -86,6 +86,7 @@ def scan(folder: PathLike, progress: Progress | None = None, threads: int | None
     """
     root = existing_folder(folder, "a folder of images")
     paths = sorted(_files(root))
+    Image.init()  # here, so that threads need not load the formats at the same moment
     looked: list[_Looked] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about metadata: they are no reason to leave a file out

@@ -112,7 +112,8 @@ def _instances(
             )
         if box and not _is_box(record.get("bbox")):
             raise KerasVisionError(f"{annotations}: bbox {record.get('bbox')}; expected x, y, width, height.")
-        objects[record["image_id"]].append({**record, "class": positions[record["category_id"]]})
+        record["class"] = positions[record["category_id"]]
+        objects[record["image_id"]].append(record)
     return _images(images, annotations, document["images"]), objects, tuple(c["name"] for c in categories)
 
 
@@ -144,7 +145,9 @@ def _read(file: PathLike, keys: tuple[str, ...]) -> Record:
 
 def _records(file: PathLike, records: list[Any], **fields: type) -> list[Record]:
     """The records, if each has these fields, of these types."""
+    wanted = tuple(fields.items())
     for record in records:
-        if not isinstance(record, dict) or not all(isinstance(record.get(k), kind) for k, kind in fields.items()):
-            raise KerasVisionError(f"{file}: {str(record)[:80]}; expected {', '.join(fields)} in each record.")
+        for key, kind in wanted:
+            if not isinstance(record, dict) or not isinstance(record.get(key), kind):
+                raise KerasVisionError(f"{file}: {str(record)[:80]}; expected {', '.join(fields)} in each record.")
     return records
