@@ -102,6 +102,7 @@ def test_private_names_stay_in_their_part(module):
     ("import keras_vision.runtime.predictor", ["keras", "tensorflow", "h5py"]),
     ("from keras_vision import runtime; runtime.Predictor", ["keras", "tensorflow", "h5py"]),
     ("import keras_vision.registry", ["keras", "tensorflow", "h5py"]),
+    ("import keras_vision.data.scan, keras_vision.data.skip_list", ["keras", "tensorflow", "h5py"]),
 ])  # fmt: skip
 def test_light_imports_stay_light(statement, forbidden):
     code = f"import sys; {statement}; print(sorted(set({forbidden!r}) & set(sys.modules)))"

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from keras_vision.cli.classify import classify
+from keras_vision.cli.data import data
 from keras_vision.cli.doctor import doctor
 from keras_vision.cli.evaluate import evaluate
 from keras_vision.cli.export import export
@@ -24,6 +25,7 @@ app = typer.Typer(
 for command in (classify, evaluate, train, export):
     app.command(rich_help_panel="Work")(command)
 app.add_typer(recipes, name="recipes", rich_help_panel="Work")
+app.add_typer(data, name="data", rich_help_panel="Work")
 app.add_typer(models, name="models", rich_help_panel="Look")
 app.command(rich_help_panel="Look")(doctor)
 

@@ -1,24 +1,114 @@
-"""Images into TensorFlow input pipelines, and the layouts that published validation sets come in."""
+"""Data sets in the layouts they are published in, and images into TensorFlow input pipelines.
 
-from keras_vision.data.decode import decode_image, load_pixels
-from keras_vision.data.labelled_images import LabelledImages, digits, image_folder
-from keras_vision.data.mnist import mnist
-from keras_vision.data.validation import (
-    class_folders,
-    imagenet_validation,
-    tiny_imagenet_validation,
-    validation_images,
-)
+Every name is imported on first use (PEP 562): scanning a folder needs no TensorFlow.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_vision.data.annotated_images import (
+        BoxedImages,
+        CaptionedImages,
+        EdgeImages,
+        MultiLabelImages,
+        SegmentedImages,
+    )
+    from keras_vision.data.archives import unpack
+    from keras_vision.data.decode import decode_image, load_pixels
+    from keras_vision.data.labelled_images import LabelledImages, digits, image_folder
+    from keras_vision.data.readers.bsds import bsds500
+    from keras_vision.data.readers.camvid import camvid, camvid_original
+    from keras_vision.data.readers.cifar import cifar10, cifar100
+    from keras_vision.data.readers.coco import coco_boxes, coco_captions, coco_masks
+    from keras_vision.data.readers.flickr import flickr_captions
+    from keras_vision.data.readers.imagenet import imagenet_train, tiny_imagenet_train
+    from keras_vision.data.readers.label_table import label_table
+    from keras_vision.data.readers.mnist import mnist
+    from keras_vision.data.readers.nyud import nyud
+    from keras_vision.data.readers.pascal_context import pascal_context
+    from keras_vision.data.readers.sift_flow import sift_flow
+    from keras_vision.data.readers.split_lists import check_same_classes, listed_images
+    from keras_vision.data.readers.svhn import svhn_digits, svhn_numbers
+    from keras_vision.data.readers.voc import sbd_segmentation, voc_classification, voc_segmentation
+    from keras_vision.data.validation import (
+        class_folders,
+        imagenet_validation,
+        tiny_imagenet_validation,
+        validation_images,
+    )
 
 __all__ = [
+    "BoxedImages",
+    "CaptionedImages",
+    "EdgeImages",
     "LabelledImages",
+    "MultiLabelImages",
+    "SegmentedImages",
+    "bsds500",
+    "camvid",
+    "camvid_original",
+    "check_same_classes",
+    "cifar10",
+    "cifar100",
     "class_folders",
+    "coco_boxes",
+    "coco_captions",
+    "coco_masks",
     "decode_image",
     "digits",
+    "flickr_captions",
     "image_folder",
+    "imagenet_train",
     "imagenet_validation",
+    "label_table",
+    "listed_images",
     "load_pixels",
     "mnist",
+    "nyud",
+    "pascal_context",
+    "sbd_segmentation",
+    "sift_flow",
+    "svhn_digits",
+    "svhn_numbers",
+    "tiny_imagenet_train",
     "tiny_imagenet_validation",
+    "unpack",
     "validation_images",
+    "voc_classification",
+    "voc_segmentation",
 ]
+
+_HOMES = {  # module -> the public names it has
+    "annotated_images": ("BoxedImages", "CaptionedImages", "EdgeImages", "MultiLabelImages", "SegmentedImages"),
+    "archives": ("unpack",),
+    "decode": ("decode_image", "load_pixels"),
+    "labelled_images": ("LabelledImages", "digits", "image_folder"),
+    "readers.bsds": ("bsds500",),
+    "readers.camvid": ("camvid", "camvid_original"),
+    "readers.cifar": ("cifar10", "cifar100"),
+    "readers.coco": ("coco_boxes", "coco_captions", "coco_masks"),
+    "readers.flickr": ("flickr_captions",),
+    "readers.imagenet": ("imagenet_train", "tiny_imagenet_train"),
+    "readers.label_table": ("label_table",),
+    "readers.mnist": ("mnist",),
+    "readers.nyud": ("nyud",),
+    "readers.pascal_context": ("pascal_context",),
+    "readers.sift_flow": ("sift_flow",),
+    "readers.split_lists": ("check_same_classes", "listed_images"),
+    "readers.svhn": ("svhn_digits", "svhn_numbers"),
+    "readers.voc": ("sbd_segmentation", "voc_classification", "voc_segmentation"),
+    "validation": ("class_folders", "imagenet_validation", "tiny_imagenet_validation", "validation_images"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from keras_vision.data.decode import load_pixels
-from keras_vision.errors import ImageError, KerasVisionError
+from keras_vision.data.skip_list import read_skip_list
+from keras_vision.errors import ImageError, KerasVisionError, KerasVisionWarning
 from keras_vision.model import normalize
 from keras_vision.runtime.images import list_images, open_image
 from keras_vision.runtime.preprocessing import Preprocessing
@@ -101,15 +103,19 @@ class LabelledImages:
         return LabelledImages(sources, self.labels[positions], self.class_names, self.skipped)
 
 
-def image_folder(root: str | os.PathLike, progress: Progress | None = None) -> LabelledImages:
+def image_folder(
+    root: str | os.PathLike, progress: Progress | None = None, skip: str | os.PathLike | None = None
+) -> LabelledImages:
     """A folder with one subfolder per class. Every file is decoded once, and those that fail are left out.
 
     Args:
         root: the folder; class names are those of its subfolders, in sorted order.
         progress: called with (files done, files in all).
+        skip: list of files to leave out, as `keras-vision data scan` writes it; warns if it names no file here.
 
     Raises:
-        KerasVisionError: no such folder, fewer than two classes, or a class with fewer than 10 readable images.
+        KerasVisionError: no such folder, a skip list that cannot be read, fewer than two classes, or a class
+            with fewer than 10 readable images.
     """
     root = Path(root)
     if not root.is_dir():
@@ -121,6 +127,7 @@ def image_folder(root: str | os.PathLike, progress: Progress | None = None) -> L
             f"{root}: {len(found)} images in {len(folders)} subfolders. Give a folder with a subfolder of images for "
             "each of at least two classes."
         )
+    found, listed = _without_listed(root, found, skip)
     problems = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, problem in enumerate(pool.map(_problem, [path for path, _ in found]), 1):
@@ -128,7 +135,7 @@ def image_folder(root: str | os.PathLike, progress: Progress | None = None) -> L
             if progress is not None:
                 progress(done, len(found))
     kept = [entry for entry, problem in zip(found, problems, strict=True) if problem is None]
-    skipped = tuple((str(path), p) for (path, _), p in zip(found, problems, strict=True) if p is not None)
+    skipped = listed + tuple((str(path), p) for (path, _), p in zip(found, problems, strict=True) if p is not None)
     labels = np.array([label for _, label in kept], np.int64)
     counts = np.bincount(labels, minlength=len(folders))
     if counts.min() < LEAST_PER_CLASS:
@@ -154,6 +161,24 @@ def _jitter(seed: int) -> keras.Sequential:
             keras.layers.RandomZoom(0.1, fill_mode="nearest", seed=seed),
         ]
     )
+
+
+def _without_listed(
+    root: Path, found: list[tuple[Path, int]], skip: str | os.PathLike | None
+) -> tuple[list[tuple[Path, int]], tuple[tuple[str, str], ...]]:
+    """The files that the skip list does not name, and those that it does with the reason."""
+    if skip is None:
+        return found, ()
+    reasons = read_skip_list(skip)
+    names = [path.relative_to(root).as_posix() for path, _ in found]
+    if reasons and not set(names) & set(reasons):
+        warnings.warn(
+            f"{skip} names {len(reasons)} files and none of them is in {root}; give the list of this folder, or none.",
+            KerasVisionWarning,
+            stacklevel=3,
+        )
+    kept = [entry for entry, name in zip(found, names, strict=True) if name not in reasons]
+    return kept, tuple((str(root / name), reasons[name]) for name in names if name in reasons)
 
 
 def _problem(path: Path) -> str | None:

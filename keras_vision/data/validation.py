@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_vision.data.labelled_images import LabelledImages
+from keras_vision.data.listings import PathLike, existing_folder, read_lines
 from keras_vision.errors import KerasVisionError
 from keras_vision.runtime import list_images
 
 IMAGENET_CLASSES = 1000
 _WNID = re.compile(r"n\d{8}")
 _TINY = "val/val_annotations.txt"
-
-PathLike = str | os.PathLike
 
 
 def validation_images(
@@ -34,7 +32,7 @@ def validation_images(
     Raises:
         KerasVisionError: see the three readers.
     """
-    folder = _existing(folder)
+    folder = existing_folder(folder)
     if (folder / _TINY).is_file():
         return tiny_imagenet_validation(folder)
     files = any(_WNID.match(path.name) for path in folder.iterdir() if path.is_file())
@@ -51,7 +49,7 @@ def class_folders(folder: PathLike) -> LabelledImages:
     Raises:
         KerasVisionError: no such folder, fewer than two subfolders, or no images in them.
     """
-    folders = sorted(p for p in _existing(folder).iterdir() if p.is_dir() and not p.name.startswith("."))
+    folders = sorted(p for p in existing_folder(folder).iterdir() if p.is_dir() and not p.name.startswith("."))
     if len(folders) < 2:
         raise KerasVisionError(
             f"{folder}: {len(folders)} subfolders. Give a subfolder of images for each of at least two classes, or an "
@@ -77,8 +75,8 @@ def imagenet_validation(
     Raises:
         KerasVisionError: a missing or unreadable file, an unknown wnid or index, no images, or no order of classes.
     """
-    folder = _existing(folder)
-    order = None if synsets is None else [line.split()[0] for line in _lines(synsets)]
+    folder = existing_folder(folder)
+    order = None if synsets is None else [line.split()[0] for line in read_lines(synsets)]
     if labels is not None:
         found = _by_list(folder, Path(labels), order)
     elif folders := _wnid_folders(folder):
@@ -104,9 +102,9 @@ def tiny_imagenet_validation(folder: PathLike) -> LabelledImages:
     Raises:
         KerasVisionError: a missing file or image, or an unknown wnid.
     """
-    folder = _existing(folder)
-    order = [line.strip() for line in _lines(folder / "wnids.txt")]
-    rows = [line.split("\t") for line in _lines(folder / _TINY)]
+    folder = existing_folder(folder)
+    order = [line.strip() for line in read_lines(folder / "wnids.txt")]
+    rows = [line.split("\t") for line in read_lines(folder / _TINY)]
     if short := next((row for row in rows if len(row) < 2), None):
         raise KerasVisionError(f"{folder / _TINY}: expected a file and a wnid, with a tab between, not {short[0]!r}.")
     found = [(folder / "val/images" / row[0], row[1].strip()) for row in rows]
@@ -145,7 +143,7 @@ def _ilsvrc_order(folder: Path, found: Sequence[tuple[Path, str]]) -> list[str]:
 
 def _listed(labels: Path) -> list[tuple[str, str]]:
     """Pairs of file name and class from Kaggle's table (ImageId, then "wnid x y x y ...") or from plain lines."""
-    lines = _lines(labels)
+    lines = read_lines(labels)
     if labels.suffix == ".csv":
         rows = [row[:2] for row in csv.reader(lines)][1:]  # below the header
     else:
@@ -173,17 +171,3 @@ def _labelled(folder: PathLike, found: Sequence[tuple[Path, str]], order: Sequen
 
 def _wnid_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and _WNID.fullmatch(path.name))
-
-
-def _existing(folder: PathLike) -> Path:
-    if not Path(folder).is_dir():
-        raise KerasVisionError(f"{folder}: no such folder.")
-    return Path(folder)
-
-
-def _lines(file: PathLike) -> list[str]:
-    """The lines of a text file that are not blank."""
-    try:
-        return [line for line in Path(file).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise KerasVisionError(f"{file}: cannot be read ({error}).") from error

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_vision.data import mnist
-from keras_vision.data.mnist import FILES, read_idx
+from keras_vision.data.readers.mnist import FILES, read_idx
 from keras_vision.errors import KerasVisionError
 
 PUBLISHED = {  # MD5 of the uncompressed files

@@ -1,0 +1,114 @@
+"""Masks of class numbers: read from files, translated from other numbers or from colours, and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from keras_vision.errors import ImageError, KerasVisionError
+
+_INDEXED = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
+_SIDEWAYS = range(5, 9)  # EXIF orientations that exchange width and height
+NOT_ACCEPTED = -1  # in a lookup: this number must not occur
+
+
+def read_mask(path: str | os.PathLike) -> np.ndarray:
+    """The numbers in a grey or palette image, `(h, w)`; of a palette image its indices, not its colours.
+
+    Raises:
+        ImageError: missing, damaged, too large, or a colour image.
+    """
+    return _decoded(path, _indices)
+
+
+def read_colours(path: str | os.PathLike) -> np.ndarray:
+    """The colours of a colour-coded mask, uint8 `(h, w, 3)`.
+
+    Raises:
+        ImageError: missing, damaged, or too large.
+    """
+    return _decoded(path, lambda image: np.asarray(image.convert("RGB")))
+
+
+def colour_indices(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Position in the palette of each pixel's colour, `(h, w, 3), (k, 3) -> (h, w)`.
+
+    Raises:
+        KerasVisionError: a colour that is not in the palette.
+    """
+    weights = np.array([1 << 16, 1 << 8, 1])
+    codes, pixels = palette.astype(np.int64) @ weights, colours.astype(np.int64) @ weights
+    order = np.argsort(codes)
+    found = order[np.searchsorted(codes, pixels, sorter=order).clip(0, len(codes) - 1)]
+    wrong = codes[found] != pixels
+    if wrong.any():
+        raise KerasVisionError(
+            f"colour {tuple(colours[wrong][0].tolist())} and {wrong.sum() - 1} more pixels are not among the palette's "
+            f"{len(palette)} colours; masks must not be resized, smoothed or kept as JPEG."
+        )
+    return found
+
+
+def class_lookup(classes: int, void: int | None) -> np.ndarray:
+    """The lookup of masks that hold the classes' own numbers: each stands for itself, as does void."""
+    lookup = np.full(max(classes, 0 if void is None else void + 1), NOT_ACCEPTED, np.int64)
+    lookup[:classes] = np.arange(classes)
+    if void is not None:
+        lookup[void] = void
+    return lookup
+
+
+def look_up(numbers: np.ndarray, lookup: np.ndarray) -> np.ndarray:
+    """The class of each number, `(h, w) -> (h, w)`, uint8 where all classes fit.
+
+    Raises:
+        KerasVisionError: numbers that the lookup does not accept.
+    """
+    outside = (numbers < 0) | (numbers >= len(lookup))
+    labels = lookup[np.where(outside, 0, numbers).astype(np.intp)]
+    wrong = outside | (labels == NOT_ACCEPTED)
+    if wrong.any():
+        found = ", ".join(map(str, np.unique(numbers[wrong])[:5]))
+        accepted = np.flatnonzero(lookup != NOT_ACCEPTED)
+        raise KerasVisionError(
+            f"labels {found} at {wrong.sum()} pixels; accepted: {len(accepted)} from {accepted[0]} to {accepted[-1]}."
+        )
+    return labels.astype(np.uint8 if lookup.max() < 256 else np.int32)
+
+
+def image_size(source: Any) -> tuple[int, int]:
+    """Height and width of an image as it is shown, from the head of its file or the shape of its array.
+
+    Raises:
+        ImageError: missing, or no image.
+    """
+    if isinstance(source, np.ndarray):
+        return source.shape[0], source.shape[1]
+    try:
+        with Image.open(source) as image:
+            width, height = image.size
+            sideways = image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(source, f"not an image that can be read ({error})") from error
+    return (width, height) if sideways else (height, width)
+
+
+def _decoded(path: str | os.PathLike, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            return convert(image)
+    except UnidentifiedImageError as error:
+        raise ImageError(path, "not an image in a known format") from error
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else f"damaged: {error}"
+        raise ImageError(path, reason) from error
+
+
+def _indices(image: Image.Image) -> np.ndarray:
+    if image.mode not in _INDEXED:
+        raise ValueError(f"a mask of mode {image.mode}; accepted: grey or palette images of class numbers")
+    return np.asarray(image)
