@@ -14,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras_vision.errors import ExportError
 from keras_vision.export.metadata import add_metadata
 from keras_vision.export.parity import Parity, check_exportable, compare, named_outputs, sample_pixels
+from keras_vision.export.portable import portable
 from keras_vision.files import whole_file
 from keras_vision.model import VisionModel, normalize
 
@@ -30,6 +31,8 @@ def to_litert(
 
     Labels, card and normalisation go into the file as LiteRT metadata, which `runtime.Predictor` reads.
 
+    A `layers.DenseCRF` goes into the file as its reference in builtin operations (`portable`).
+
     Args:
         model: with a fixed input size.
         path: file to write, usually `.tflite`.
@@ -45,6 +48,7 @@ def to_litert(
         KerasVisionError: the file exists, or cannot be written.
     """
     check_exportable(model)
+    model = portable(model)
     shape = keras.tree.flatten(model.inputs)[0].shape[1:]
     if None in shape:
         raise ExportError(

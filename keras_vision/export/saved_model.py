@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras_vision.data.decode import load_pixels
 from keras_vision.errors import ExportError
 from keras_vision.export.parity import Parity, check_exportable, compare, named_outputs, sample_pixels
+from keras_vision.export.portable import portable
 from keras_vision.files import whole_folder
 from keras_vision.model import VisionModel, normalize
 from keras_vision.runtime.predictor import CARD_FILE, LABELS_FILE
@@ -26,6 +27,8 @@ def to_saved_model(model: VisionModel, path: str | os.PathLike, *, overwrite: bo
     Signatures: "serve" (also the default) takes preprocessed images `(n, h, w, c)` float32; "serve_bytes" takes
     encoded images `(n,)` and decodes, resizes, crops and normalises them in the graph. Outputs are named. The card and
     the labels are assets.
+
+    A `layers.DenseCRF` goes into the file as its reference in TensorFlow's own operations (`portable`).
 
     Args:
         model: "serve_bytes" is left out if its input size is open, or if image files do not have its channels.
@@ -40,6 +43,7 @@ def to_saved_model(model: VisionModel, path: str | os.PathLike, *, overwrite: bo
         KerasVisionError: the folder exists (one that is no SavedModel is never replaced), or cannot be written.
     """
     check_exportable(model)
+    model = portable(model)
     if Path(path).exists() and not (Path(path) / "saved_model.pb").is_file():
         raise ExportError(f"{path} exists and is no SavedModel; it is left alone. Choose another path.")
     with whole_folder(path, overwrite) as folder, tempfile.TemporaryDirectory() as assets:
