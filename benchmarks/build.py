@@ -70,7 +70,8 @@ def folding(names: tuple[str, ...], runs: int) -> Table:
         times = [[seconds(partial(graph, image)) for graph in graphs] for _ in range(3 * runs)]
         ratio = statistics.median(b / a for a, b in times)
         medians = [f"{1e3 * statistics.median(column):.1f}" for column in zip(*times, strict=True)]
-        table.add_row(name, f"{taken:.2f}", *medians, f"{ratio:.2f}", f"{np.abs(after - before).max() / np.ptp(before):.1e}")
+        difference = np.abs(after - before).max() / np.ptp(before)
+        table.add_row(name, f"{taken:.2f}", *medians, f"{ratio:.2f}", f"{difference:.1e}")
     return table
 
 
