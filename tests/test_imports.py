@@ -13,7 +13,7 @@ PACKAGE = Path(keras_vision.__file__).parent
 TENSORFLOW = ("ops/", "data/", "training/", "export/", "compression/", "captioning/text.py")  # may import it
 
 # Each part, and the parts of the package it may import besides itself.
-BELOW_LAYERS = {"errors", "files", "runtime", "registry", "ops"}
+BELOW_LAYERS = {"errors", "files", "journal", "runtime", "registry", "ops"}
 BELOW_MODEL = BELOW_LAYERS | {"layers", "graph", "model", "fully_convolutional"}
 TAKES_ANY_MODEL = {"weights", "data", "export", "compression", "analytics", "visualization"}
 HEADS = {"segmentation", "edges", "captioning", "generative", "localisation"}
@@ -22,9 +22,10 @@ EVERYTHING = BELOW_TRAINING | {"training", "evaluation", "proposals"}
 ALLOWED = {
     "errors": set(),
     "files": {"errors"},
+    "journal": {"errors"},
     "runtime": {"errors"},
     "registry": {"errors", "runtime"},
-    "ops": {"errors"},
+    "ops": {"errors", "journal"},
     "layers": BELOW_LAYERS,
     "graph": BELOW_LAYERS | {"layers", "model"},
     "model": BELOW_LAYERS | {"layers", "graph"},

@@ -15,7 +15,7 @@ import numpy as np
 from keras_vision.data import LabelledImages
 from keras_vision.errors import ImageError, KerasVisionError
 from keras_vision.evaluation import protocols
-from keras_vision.evaluation.journal import Journal, fingerprint
+from keras_vision.evaluation.journal import ScoreJournal, fingerprint
 from keras_vision.evaluation.networks import Network, check_ensemble
 from keras_vision.evaluation.protocols import Protocol
 from keras_vision.evaluation.result import Evaluation, ImageScore
@@ -62,7 +62,7 @@ def evaluate(
     images = _aligned(images, ensemble, check_ensemble(ensemble))
     if batch_size < 1:
         raise KerasVisionError(f"batch_size={batch_size}; give at least 1.")
-    journal = Journal(resume, fingerprint(ensemble, rule, images)) if resume is not None else None
+    journal = ScoreJournal(resume, fingerprint(ensemble, rule, images)) if resume is not None else None
     with contextlib.closing(journal) if journal else contextlib.nullcontext():
         scores, skipped = _score(ensemble, rule, images, batch_size, journal, progress)
     if not scores:
@@ -78,7 +78,7 @@ def _score(
     rule: Protocol,
     images: LabelledImages,
     batch_size: int,
-    journal: Journal | None,
+    journal: ScoreJournal | None,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[ImageScore], list[tuple[str, str]]]:
     """Scores of the readable images and reasons of the others, each in the order of the images."""
@@ -95,7 +95,7 @@ def _score(
             else:
                 scores[index] = ImageScore.of(name, images.labels[index], found)
                 if journal:
-                    journal.add(index, scores[index])
+                    journal.score(index, scores[index])
             if progress is not None:
                 progress(len(scores) + len(skipped), len(images))
     return [scores[i] for i in sorted(scores)], [skipped[i] for i in sorted(skipped)]

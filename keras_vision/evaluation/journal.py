@@ -1,4 +1,4 @@
-"""The file that an interrupted evaluation goes on from: one JSON line per finished image."""
+"""What an interrupted evaluation goes on from, and what tells it from others."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_vision.data import LabelledImages
-from keras_vision.errors import KerasVisionError
 from keras_vision.evaluation.protocols import Protocol
 from keras_vision.evaluation.result import ImageScore
+from keras_vision.journal import Journal
 from keras_vision.model import VisionModel
 
-_HEADER = "keras_vision evaluation"
 
-
-class Journal:
-    """Scores of finished images, kept in a file. Each is on disk before the next image is scored.
+class ScoreJournal(Journal):
+    """Scores of finished images.
 
     Args:
         path: file to go on from, or to begin.
@@ -33,55 +30,21 @@ class Journal:
         done: finished images by index.
 
     Raises:
-        KerasVisionError: the file belongs to another evaluation, is none of these, or cannot be written.
+        KerasVisionError: as `Journal`.
     """
 
     def __init__(self, path: str | os.PathLike, fingerprint: str):
-        self.path = Path(path)
         self.done: dict[int, ImageScore] = {}
-        header = json.dumps({_HEADER: fingerprint}) + "\n"
-        try:
-            whole = self._read(header) if self.path.exists() else 0
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("ab")
-            self._file.truncate(whole)  # a last line cut off by the interruption
-        except OSError as error:
-            raise KerasVisionError(f"{path} cannot be written: {error.strerror or error}.") from error
-        if not whole:
-            self._write(header)
+        super().__init__(path, "evaluate", fingerprint, "models, images or another protocol", self._take)
 
-    def add(self, index: int, score: ImageScore) -> None:
+    def score(self, index: int, score: ImageScore) -> None:
         """Append a finished image."""
         self.done[index] = score
-        self._write(json.dumps({"index": index, **dataclasses.asdict(score)}) + "\n")
+        self.add({"index": index, **dataclasses.asdict(score)})
 
-    def close(self) -> None:
-        """Close the file; what was added is in it already."""
-        self._file.close()
-
-    def _write(self, line: str) -> None:
-        self._file.write(line.encode())
-        self._file.flush()
-
-    def _read(self, header: str) -> int:
-        """Fills `done`; returns the number of bytes up to the end of the last whole line."""
-        content = self.path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if not whole and header.encode().startswith(content):
-            return 0
-        first, *lines = whole.splitlines() or [b""]
-        if first + b"\n" != header.encode():
-            ours = first.startswith(f'{{"{_HEADER}"'.encode())
-            what = "belongs to other models, images or another protocol" if ours else "is no file of an evaluation"
-            raise KerasVisionError(f"{self.path} {what}; give another file to resume=, or remove it.")
-        try:
-            for line in lines:
-                values: dict[str, Any] = json.loads(line)
-                index = values.pop("index")
-                self.done[index] = ImageScore.from_dict(values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise KerasVisionError(f"{self.path} is damaged ({error}); remove it to start anew.") from error
-        return len(whole)
+    def _take(self, values: dict[str, Any]) -> None:
+        index = values.pop("index")
+        self.done[index] = ImageScore.from_dict(values)
 
 
 def fingerprint(models: Sequence[VisionModel], protocol: Protocol, images: LabelledImages) -> str:

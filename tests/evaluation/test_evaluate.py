@@ -188,8 +188,8 @@ def test_an_exact_copy_may_go_on_and_nothing_else(files, tmp_path):
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    (b"a list of mine\nof two lines\n", "is no file of an evaluation"),
-    (b"one line", "is no file of an evaluation"),
+    (b"a list of mine\nof two lines\n", "is no file of evaluate"),
+    (b"one line", "is no file of evaluate"),
 ])  # fmt: skip
 def test_another_file_is_not_overwritten(content, message, files, tmp_path):
     (tmp_path / "mine.txt").write_bytes(content)
@@ -216,7 +216,7 @@ def test_a_file_cut_off_in_its_first_line_begins_anew(files, tmp_path):
 
 
 def test_a_folder_in_place_of_the_file_is_an_error(files, tmp_path):
-    with pytest.raises(KerasVisionError, match="cannot be written"):
+    with pytest.raises(KerasVisionError, match="cannot be used as a journal"):
         evaluate(classifier(), files, resume=tmp_path)
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from keras_vision.errors import KerasVisionError
+from keras_vision.journal import Journal
 from keras_vision.ops.crf.energy import Bilateral, Gaussian
 from keras_vision.ops.crf.held_out import HeldOut
-from keras_vision.ops.crf.journal import Journal, Setting
 
+Setting = tuple[float, float, float]  # weight, theta_alpha, theta_beta
 Grid = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]  # values of weight, theta_alpha and theta_beta
 Progress = Callable[[int, int], None] | None
 
@@ -110,7 +111,7 @@ def fit_dense_crf(
     _check_counts(refinements=(refinements, 0), max_images=(max_images, 1), workers=(workers or 1, 1))
     options = dict(iterations=iterations, normalization=normalization, from_probabilities=from_probabilities)
     held_out = HeldOut(logits, images, labels, _draw(logits, images, labels, max_images, seed), void, options)
-    journal = Journal(resume, "" if resume is None else f"{held_out.fingerprint()} {gaussian}")
+    journal = _SettingJournal(resume, "" if resume is None else f"{held_out.fingerprint()} {gaussian}")
     try:
         tried = _search(_Scorer(held_out, gaussian, workers), grid, refinements, journal, progress)
     finally:
@@ -118,6 +119,22 @@ def fit_dense_crf(
     best = _best(tried)
     table = tuple(TriedKernel(*setting, score) for setting, score in tried.items())
     return DenseCRFFit((Bilateral(*best), gaussian), tried[best], held_out.score(None), table)
+
+
+class _SettingJournal(Journal):
+    """Scores of finished settings; `done` holds them."""
+
+    def __init__(self, path: str | os.PathLike | None, fingerprint: str):
+        self.done: dict[Setting, float] = {}
+        super().__init__(path, "fit_dense_crf", fingerprint, "images, labels or options", self._take)
+
+    def score(self, setting: Setting, score: float) -> None:
+        self.done[setting] = score
+        self.add([*setting, score])
+
+    def _take(self, line: list[float]) -> None:
+        weight, theta_alpha, theta_beta, score = map(float, line)
+        self.done[weight, theta_alpha, theta_beta] = score
 
 
 class _Scorer:
@@ -144,7 +161,7 @@ class _Scorer:
 
 
 def _search(
-    scorer: _Scorer, grid: Grid, refinements: int, journal: Journal, progress: Progress
+    scorer: _Scorer, grid: Grid, refinements: int, journal: _SettingJournal, progress: Progress
 ) -> dict[Setting, float]:
     """The scores of all rounds' settings."""
     tried: dict[Setting, float] = {}
@@ -156,7 +173,7 @@ def _search(
         finished = len(tried) + len(settings) - len(missing)
         with contextlib.closing(scorer(missing)) as scored:
             for number, (setting, score) in enumerate(scored, 1):
-                journal.add(setting, score)
+                journal.score(setting, score)
                 if progress is not None:
                     progress(finished + number, total)
         tried.update((s, journal.done[s]) for s in settings)
