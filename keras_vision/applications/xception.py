@@ -1,7 +1,8 @@
 """Xception (Chollet, 2016), Figure 5, in the layout of Keras Applications' weights.
 
 Deviations: the dropout of 0.5 before the classifier (section 4.3) is `dropout=0.5`; the row has none, as in Keras. The
-public file was written by Keras 1, which numbered every layer.
+public file was written by Keras 1, which numbered every layer. Cadene's file holds the same training in PyTorch's
+names; his network has another epsilon and pads its pools on both sides, this one is Keras'.
 """
 
 from collections.abc import Iterator, Mapping
@@ -109,8 +110,39 @@ def numbered_layers(order: list[tuple[str, str]], every: bool) -> dict[str, list
     return {"conv2d": convs, "batch_normalization": norms}
 
 
+def torch_modules(*, middle: int, **settings: Any) -> Iterator[tuple[str, str]]:
+    """Cadene's module of each layer; the two convolutions of a separable one are modules of their own."""
+
+    def separable(module: str, own: str) -> Iterator[tuple[str, str]]:
+        yield from ((f"{module}.conv1", f"{own}_conv/depthwise"), (f"{module}.pointwise", f"{own}_conv/pointwise"))
+
+    for number in (1, 2):
+        yield from ((f"conv{number}", f"block1_conv{number}_conv"), (f"bn{number}", f"block1_conv{number}_bn"))
+        own = f"block{middle + 6}_sepconv{number}"
+        yield from (*separable(f"conv{number + 2}", own), (f"bn{number + 2}", f"{own}_bn"))
+    for number, (name, widths, _) in enumerate(blocks(middle), 1):
+        module, first = f"block{number}", 0 if number == 1 else 1  # block1 has no ReLU before its first
+        for step in range(len(widths)):
+            own, at = f"{name}_sepconv{step + 1}", first + 3 * step
+            yield from (*separable(f"{module}.rep.{at}", own), (f"{module}.rep.{at + 1}", f"{own}_bn"))
+        yield from ((f"{module}.skip", f"{name}_shortcut_conv"), (f"{module}.skipbn", f"{name}_shortcut_bn"))
+    yield from (("fc", "predictions"), ("last_linear", "predictions"))
+
+
+def convert_torch(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Names of Cadene's file to these; PyTorch has a depthwise kernel as (channel, 1, row, column)."""
+    converted = {}
+    for key, array in from_channels_first(arrays, dict(torch_modules(**settings))).items():
+        depthwise = key.endswith("/depthwise/kernel")
+        name = key.replace("/depthwise/kernel", "/depthwise_kernel").replace("/pointwise/kernel", "/pointwise_kernel")
+        converted[name] = array.transpose(0, 1, 3, 2) if depthwise else array
+    return converted
+
+
 def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Names of Keras Applications' models and files to these."""
+    """Names of Keras Applications' models and files, and of Cadene's, to these."""
+    if any(key.endswith(".pointwise.weight") for key in arrays):
+        return convert_torch(arrays, settings)
     order = list(creation_order(settings["middle"]))
     every = any(key.startswith("separableconvolution2d_") for key in arrays)
     arrays = from_channels_first(arrays, {name: f"{name}_conv" for _, name in order})

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 from closeness import close
+from safetensors.numpy import save_file
 
 import keras_vision as kv
 from keras_vision.applications import Xception, xception
@@ -166,3 +167,48 @@ def test_exports_give_the_same_outputs(randomize, tmp_path):
     saved = kv.export.to_saved_model(model, tmp_path / "saved")
     for checked in (litert, saved):
         assert checked.max_difference <= 1e-4 * checked.output_range
+
+
+CADENE = {  # of the published module, by its source: module, ours, shape in PyTorch
+    "conv1.weight": ("block1_conv1_conv", "kernel", (32, 3, 3, 3)),
+    "bn2.running_var": ("block1_conv2_bn", "moving_variance", (64,)),
+    "block1.rep.0.conv1.weight": ("block2_sepconv1_conv", "depthwise_kernel", (64, 1, 3, 3)),
+    "block1.rep.3.pointwise.weight": ("block2_sepconv2_conv", "pointwise_kernel", (128, 128, 1, 1)),
+    "block2.rep.1.conv1.weight": ("block3_sepconv1_conv", "depthwise_kernel", (128, 1, 3, 3)),
+    "block2.rep.5.bias": ("block3_sepconv2_bn", "beta", (256,)),
+    "block3.skip.weight": ("block4_shortcut_conv", "kernel", (728, 256, 1, 1)),
+    "block11.rep.8.weight": ("block12_sepconv3_bn", "gamma", (728,)),
+    "block12.rep.4.pointwise.weight": ("block13_sepconv2_conv", "pointwise_kernel", (1024, 728, 1, 1)),
+    "block12.skipbn.running_mean": ("block13_shortcut_bn", "moving_mean", (1024,)),
+    "conv3.conv1.weight": ("block14_sepconv1_conv", "depthwise_kernel", (1024, 1, 3, 3)),
+    "bn4.weight": ("block14_sepconv2_bn", "gamma", (2048,)),
+    "last_linear.weight": ("predictions", "kernel", (1000, 2048)),
+}
+
+
+def in_pytorch(variable, array):
+    if variable == "depthwise_kernel":
+        return array.transpose(2, 3, 0, 1)
+    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+
+
+def test_cadenes_names_are_known(peer, images, tmp_path, randomize):
+    """Every variable of the network under Cadene's names gives the network back."""
+    source = randomize(Xception(weights=None, input_shape=SHAPE), seed=7)
+    modules = {ours: theirs for theirs, ours in xception.torch_modules(**xception.TABLE["Xception"])}
+    suffixes = {"kernel": "weight", "gamma": "weight", "beta": "bias"}
+    suffixes |= {"moving_mean": "running_mean", "moving_variance": "running_var"}
+    arrays = {}
+    for layer in source.layers:
+        for variable in layer.weights:
+            part = variable.name.removesuffix("_kernel")
+            own = layer.name if part == variable.name else f"{layer.name}/{part}"
+            key = f"{modules[own]}.{'weight' if own != layer.name else suffixes.get(variable.name, variable.name)}"
+            arrays[key] = np.ascontiguousarray(in_pytorch(variable.name, variable.numpy()))
+    for key, (layer, variable, shape) in CADENE.items():
+        weight = next(w for w in source.get_layer(layer).weights if w.name == variable)
+        np.testing.assert_array_equal(arrays[key], in_pytorch(variable, weight.numpy()))
+        assert arrays[key].shape == shape
+    assert len(arrays) == len(source.weights) == 236
+    save_file(arrays, tmp_path / "cadene.safetensors")
+    assert close(Xception(weights=tmp_path / "cadene.safetensors", input_shape=SHAPE)(images), source(images))
