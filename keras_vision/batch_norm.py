@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_vision import graph
 from keras_vision.errors import KerasVisionError
 from keras_vision.model import VisionModel
 
@@ -51,7 +52,7 @@ def recalibrate_batch_norm(model: keras.Model, dataset: Iterable) -> None:
         KerasVisionError: not a functional model, no batches, or a batch that holds a single value of some feature.
     """
     _check_functional(model)
-    twin = keras.models.clone_model(model, clone_function=_with_batch_statistics, recursive=True)
+    twin = graph.cloned(model, clone_function=_with_batch_statistics, recursive=True)
     twin.set_weights(model.get_weights())
     pairs = list(zip(_batch_norms(model), _batch_norms(twin), strict=True))
     sums = [np.zeros((2, own.moving_mean.shape[0])) for own, _ in pairs]
@@ -123,7 +124,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         return args[0] if layer.name in gone else layer(*args, **kwargs)
 
-    copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    copy = graph.cloned(model, clone_function=clone, call_function=call)
     for layer in (layer for layer in copy.layers if layer.weights):
         own = model.get_layer(layer.name)
         layer.set_weights(_merged(own, folded[layer.name]) if layer.name in folded else own.get_weights())

@@ -46,7 +46,7 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
     def clone(layer: Any) -> Any:
         return _convolutional(layer, layer is last) if id(layer) in head else _copy(layer, layer is last)
 
-    cloned = keras.models.clone_model(source, input_tensors=image, clone_function=clone)
+    cloned = graph.cloned(source, input_tensors=image, clone_function=clone)
     for layer in source.layers:
         if layer.weights:
             twin = cloned.get_layer(layer.name)

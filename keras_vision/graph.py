@@ -195,7 +195,7 @@ def _dilated_model(model: keras.Model, output_stride: int, start: Geometry) -> k
             return _dilated_model(layer, output_stride, axes)
         return _dilated(layer, axes[0].stride, output_stride)
 
-    return keras.models.clone_model(model, clone_function=clone)
+    return cloned(model, clone_function=clone)
 
 
 def _dilated(layer: Any, stride: int, output_stride: int) -> Any:
@@ -272,3 +272,10 @@ def _merge(axes: list[Axis], name: str) -> Axis:
 
 def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def cloned(model: keras.Model, **how: Any) -> keras.Model:
+    """`keras.models.clone_model`, but without loss, metrics and optimizer, whose own classes it could not rebuild."""
+    if model.compiled and not isinstance(model, keras.Sequential):
+        model = type(model)(model.input, model.output, name=model.name)
+    return keras.models.clone_model(model, **how)

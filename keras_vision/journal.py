@@ -22,7 +22,8 @@ class Journal:
         take: called with each piece that the file holds, as JSON gives it.
 
     Raises:
-        KerasVisionError: the file belongs to other work, is none of these, is damaged, or cannot be written.
+        KerasVisionError: the file belongs to other work, is none of these, is damaged, or cannot be written, in `add`
+            too.
     """
 
     def __init__(
@@ -55,7 +56,10 @@ class Journal:
 
     def add(self, piece: Any) -> None:
         """Append a finished piece, which JSON can hold."""
-        self._write(json.dumps(piece).encode() + b"\n")
+        try:
+            self._write(json.dumps(piece).encode() + b"\n")
+        except OSError as error:
+            raise KerasVisionError(f"the journal cannot be written: {error.strerror or error}.") from error
 
     def close(self) -> None:
         """Close the file; what was added is in it already."""

@@ -144,3 +144,12 @@ def test_a_model_without_a_graph_is_an_error(change):
 
     with pytest.raises(KerasVisionError, match="Own: give a functional model"):
         change(Own())
+
+
+def test_a_compiled_model_is_folded_and_recalibrated_whatever_its_loss(randomize):
+    model = randomize(kv.create_model("ResNet20CIFAR", weights=None))
+    model.compile("sgd", loss=lambda truth, predicted: keras.ops.mean(predicted))
+    images = np.random.default_rng(0).normal(0, 1, (4, 32, 32, 3)).astype("float32")
+    kv.recalibrate_batch_norm(model, [images])
+    expected = np.asarray(model(images))
+    assert np.abs(np.asarray(kv.fold_batch_norm(model)(images)) - expected).max() <= 1e-5

@@ -31,7 +31,8 @@ def to_litert(
 
     Labels, card and normalisation go into the file as LiteRT metadata, which `runtime.Predictor` reads.
 
-    A `layers.DenseCRF` goes into the file as its reference in builtin operations (`portable`).
+    A `layers.DenseCRF` goes into the file as its reference in builtin operations, with which the
+    file is compared then (`portable`).
 
     Args:
         model: with a fixed input size.

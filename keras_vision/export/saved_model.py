@@ -28,7 +28,8 @@ def to_saved_model(model: VisionModel, path: str | os.PathLike, *, overwrite: bo
     encoded images `(n,)` and decodes, resizes, crops and normalises them in the graph. Outputs are named. The card and
     the labels are assets.
 
-    A `layers.DenseCRF` goes into the file as its reference in TensorFlow's own operations (`portable`).
+    A `layers.DenseCRF` goes into the file as its reference in TensorFlow's own operations, with which
+    the file is compared then (`portable`); that needs a fixed size.
 
     Args:
         model: "serve_bytes" is left out if its input size is open, or if image files do not have its channels.

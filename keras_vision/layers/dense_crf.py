@@ -80,7 +80,8 @@ class DenseCRF(keras.layers.Layer):
         )
         self.impl, self.level, self.keep = impl, level, keep
         self.train_kernel_weights, self.train_penalties = train_kernel_weights, train_penalties
-        self.supports_jit = impl == "reference" or keras.backend.backend() != "tensorflow"
+        # XLA knows neither the operation nor, on TensorFlow, the gradient of the reference's loops.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def build(self, input_shape: Any) -> None:
         labels = _labels(input_shape)

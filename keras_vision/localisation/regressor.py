@@ -41,7 +41,7 @@ def box_regressor(classifier: keras.Model, per_class: bool = False, fine_tune: s
         raise KerasVisionError(f"fine_tune={fine_tune!r}; accepted: {', '.join(FINE_TUNE)}.")
     last = _classifying_layer(classifier)
     source = keras.Model(classifier.input, last.input)
-    copy = keras.models.clone_model(source)
+    copy = graph.cloned(source)
     copy.set_weights(source.get_weights())
     x = copy.output
     if len(x.shape) == 4:

@@ -83,3 +83,39 @@ def test_the_operation_itself_stays_in_a_keras_file(model, photograph, tmp_path)
     assert loaded.get_layer("crf").impl == "auto"
     np.testing.assert_allclose(loaded(photograph), model(photograph), atol=1e-6)
     assert isinstance(loaded(tf.constant(photograph)), tf.Tensor)
+
+
+def test_a_compiled_model_exports_whatever_its_loss(model, photograph, tmp_path):
+    """A loss of the user's own cannot be rebuilt from its configuration, and is not needed."""
+    model.compile("adam", loss=lambda truth, marginals: keras.ops.mean(marginals))
+    try:
+        kv.export.to_saved_model(model, tmp_path / "saved")
+    finally:
+        model.compiled = False
+    assert (tmp_path / "saved" / "saved_model.pb").is_file()
+
+
+class Refiner(keras.layers.Layer):
+    """Hides a CRF."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.crf = kv.layers.DenseCRF(iterations=1)
+
+    def build(self, shapes):
+        self.crf.build(shapes)
+        self.built = True
+
+    def call(self, inputs):
+        return self.crf(inputs)
+
+    def compute_output_shape(self, shapes):
+        return tuple(shapes[0])
+
+
+def test_a_crf_inside_another_layer_is_refused(model, tmp_path):
+    logits = model.get_layer("upsampled").output
+    hidden = VisionModel(model.inputs, Refiner(name="refiner")([logits, model.inputs[0]]), card=model.card)
+    with pytest.raises(kv.errors.ExportError, match="inside a layer of another class"):
+        kv.export.to_saved_model(hidden, tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()

@@ -69,7 +69,8 @@ def dense_crf(
             and "reference" on other backends or, with a warning, where there is no compiler.
         level: instructions of "custom": "best" that the processor has, "avx512", "avx2" or "plain".
         keep: hand the marginals of every iteration to the gradient of "custom", `iterations` times the memory of the
-            logits. Else it computes them again, for as many images at a time as are at work. The values are the same.
+            logits; in eager mode TensorFlow adds as many zeros. Else it computes them again, for as many images at a
+            time as are at work. The values are the same.
 
     Returns:
         Probabilities in the logits' dtype, float32 if that is none of float16, bfloat16 and float32.
@@ -79,6 +80,9 @@ def dense_crf(
             for the range of the image.
         MemoryError: the image and its labels need more memory than there is.
         BuildError: impl="custom", and the operation cannot be compiled.
+
+    Within a graph (tf.function, fit), what only the operation can see is TensorFlow's InvalidArgumentError and
+    ResourceExhaustedError, with the same words.
 
     Source: DeepLab, section 4.2; Krähenbühl & Koltun, 2011, algorithm 1.
     """

@@ -108,7 +108,9 @@ def fit_dense_crf(
     if not isinstance(gaussian, Gaussian):
         raise KerasVisionError(f"gaussian must be a Gaussian(...), not {gaussian!r}.")
     grid = _checked_grid(weights, theta_alphas, theta_betas)
-    _check_counts(refinements=(refinements, 0), max_images=(max_images, 1), workers=(workers or 1, 1))
+    _check_counts(
+        refinements=(refinements, 0), max_images=(max_images, 1), workers=(1 if workers is None else workers, 1)
+    )
     options = dict(iterations=iterations, normalization=normalization, from_probabilities=from_probabilities)
     held_out = HeldOut(logits, images, labels, _draw(logits, images, labels, max_images, seed), void, options)
     journal = _SettingJournal(resume, "" if resume is None else f"{held_out.fingerprint()} {gaussian}")
@@ -194,7 +196,7 @@ def _halfway(values: tuple[float, ...], best: float) -> tuple[float, ...]:
     index = values.index(best)
     steps = [b - a for a, b in itertools.pairwise(values)]
     below, above = steps[max(index - 1, 0)], steps[min(index, len(steps) - 1)]
-    return tuple(value for value in (best - below / 2, best, best + above / 2) if value > 0)
+    return tuple(value for value in (best - below / 2, best, best + above / 2) if value > 0 or value == best)
 
 
 def _checked_grid(weights: Iterable[float], theta_alphas: Iterable[float], theta_betas: Iterable[float]) -> Grid:

@@ -16,7 +16,8 @@ def register(module: Any) -> None:
         """The filter is linear in the values: their gradient goes through the transposed filter."""
         reverse, level = not op.get_attr("reverse"), op.get_attr("level")
         features = op.inputs[1]
-        return module.keras_vision_permutohedral_filter(gradient, features, reverse=reverse, level=level), None
+        with readable_errors():
+            return module.keras_vision_permutohedral_filter(gradient, features, reverse=reverse, level=level), None
 
     @tf.RegisterGradient("KerasVisionDenseCrf")
     def _backwards(op: Any, gradient: Any, _: Any) -> tuple[Any, ...]:

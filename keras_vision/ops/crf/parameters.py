@@ -25,7 +25,7 @@ def strengths(kernels: Sequence[Kernel], given: Any, factor: Any) -> Any:
         KerasVisionError: there is not one finite number for each kernel.
     """
     weights = np.array([kernel.weight for kernel in kernels], np.float32) if given is None else _float32(given)
-    if weights is None or tuple(weights.shape) != (len(kernels),) or not _finite(weights):
+    if weights is None or not _fits(weights, (len(kernels),)) or not _finite(weights):
         raise KerasVisionError(
             f"kernel_weights must be {len(kernels)} finite numbers, one for each kernel; given: {given!r}."
         )
@@ -41,14 +41,14 @@ def compatibility_terms(compatibility: Any, labels: int) -> tuple[Any, Any]:
     if isinstance(compatibility, Potts):
         return None, None
     values = _float32(compatibility)
-    if values is None or (isinstance(values, np.ndarray) and (values.ndim or not _finite(values))):
+    if values is None or (isinstance(values, np.ndarray) and values.ndim):
         return None, penalties(compatibility, labels)
-    if len(values.shape) == 0:
+    if _fits(values, ()) and _finite(values):
         return values, None
-    if tuple(values.shape) != (labels, labels):
+    if not _fits(values, (labels, labels)):
         raise KerasVisionError(
             f"compatibility must be Potts(), a number or a finite matrix of shape ({labels}, {labels}), one row for "
-            f"each label of the logits; given: shape {tuple(values.shape)}."
+            f"each label of the logits; given: {values!r}."
         )
     return None, values
 
@@ -61,6 +61,14 @@ def _float32(values: Any) -> Any | None:
         return np.asarray(values, np.float32)
     except (TypeError, ValueError):
         return None
+
+
+def _fits(values: Any, shape: tuple[int, ...]) -> bool:
+    """Whether an array has a shape, or a tensor may have it: sizes that are not known are left to the operation."""
+    own = values.shape
+    if getattr(own, "rank", 0) is None:  # TensorFlow's word for a tensor of any number of axes
+        return bool(shape)
+    return len(own) == len(shape) and all(size in (None, wanted) for size, wanted in zip(own, shape, strict=True))
 
 
 def _finite(values: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Mean-field inference of the fully-connected CRF in `keras.ops` alone: for JAX, PyTorch, LiteRT and gradients."""
+"""Mean-field inference of the fully-connected CRF in `keras.ops`: for other backends, exported files, the image's gradient."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from sklearn.metrics import jaccard_score
 
 import keras_vision as kv
 from keras_vision.errors import KerasVisionError
-from keras_vision.ops.crf import held_out
+from keras_vision.ops.crf import fitting, held_out
 
 SIZES = ((40, 56), (48, 48), (36, 60), (44, 50))
 PLANTED = (7.5, 15.0, 9.0)
@@ -283,3 +283,13 @@ def test_refusals(change, message):
     arguments = dict(logits=[SMALL[0]], images=[SMALL[1]], labels=[SMALL[2]]) | change
     with pytest.raises(KerasVisionError, match=message):
         kv.ops.fit_dense_crf(**arguments)
+
+
+@pytest.mark.parametrize(("values", "best", "finer"), [
+    ((0.0, 5.0, 10.0), 0.0, (0.0, 2.5)),
+    ((-10.0, -5.0), -5.0, (-5.0,)),
+    ((5.0, 10.0), 5.0, (2.5, 5.0, 7.5)),
+    ((4.0,), 4.0, (4.0,)),
+])  # fmt: skip
+def test_the_best_value_stays_in_the_next_round(values, best, finer):
+    assert fitting._halfway(values, best) == finer

@@ -13,7 +13,7 @@ namespace kv {
 
 constexpr int MAX_KERNELS = 16;
 
-// Thrown to end a call; crf.cc turns it into a status and a message.
+// Thrown to end a call; checks.h turns it into a status and a message.
 struct Stop {
   int status;
   char message[512];

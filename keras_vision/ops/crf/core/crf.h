@@ -63,7 +63,7 @@ typedef struct kv_mean_field_arguments {
 /* The gradient of a number L with respect to what a call of kv_mean_field was given. The image has none. */
 typedef struct kv_mean_field_gradient_arguments {
   kv_mean_field_arguments forward;  /* of that call. `marginals` is what it gave, and so is `kept`; if that is NULL, the
-                                     * marginals of its iterations are computed again, one image at a time */
+                                     * marginals of its iterations are computed again, of the images at work */
   const float* marginals_gradient;  /* dL/dmarginals (batch, height, width, labels); infinite and NaN ones spread */
   float* logits_gradient;           /* out: (batch, height, width, labels) */
   float* weights_gradient;          /* out: (kernel_count), summed over the batch; may be NULL if there is no kernel */

@@ -1,4 +1,6 @@
 // All computations for one level of instructions. Compiled once for each, with -DKV_LEVEL=name and its -march.
+#include <algorithm>
+
 #include "filter.h"
 #include "mean_field_gradient.h"
 
@@ -11,6 +13,7 @@ static void certain(const kv_mean_field_arguments& arguments) {
     if (arguments.logits[i] - arguments.logits[i] != 0) kv::refuse_logits();
     arguments.marginals[i] = 1.f;
   }
+  if (arguments.kept) std::fill_n(arguments.kept, count * arguments.iterations, 1.f);
 }
 
 constexpr int64_t SMALL = 1 << 20;  // values of an image

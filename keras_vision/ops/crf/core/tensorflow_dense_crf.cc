@@ -152,7 +152,8 @@ class DenseCrf : public OpKernel {
     UseHugePages(*kept);
     a.marginals = marginals->flat<float>().data();
     a.kept = kept->NumElements() ? kept->flat<float>().data() : nullptr;
-    OP_REQUIRES_OK(context, Run(context, arguments_.level, [&](kv_run* run, char* message, int64_t size) {
+    const int64_t outputs = marginals->TotalBytes() + kept->TotalBytes();
+    OP_REQUIRES_OK(context, Run(context, arguments_.level, outputs, [&](kv_run* run, char* message, int64_t size) {
                      return kv_mean_field(&a, run, message, size);
                    }));
   }
@@ -207,7 +208,8 @@ class DenseCrfGradient : public OpKernel {
     a.weights_gradient = outputs[1]->flat<float>().data();
     a.penalties_gradient = outputs[2]->NumElements() ? outputs[2]->flat<float>().data() : nullptr;
     UseHugePages(*outputs[0]);
-    OP_REQUIRES_OK(context, Run(context, arguments_.level, [&](kv_run* run, char* message, int64_t size) {
+    const int64_t bytes = outputs[0]->TotalBytes();
+    OP_REQUIRES_OK(context, Run(context, arguments_.level, bytes, [&](kv_run* run, char* message, int64_t size) {
                      return kv_mean_field_gradient(&a, run, message, size);
                    }));
   }

@@ -49,7 +49,7 @@ class PermutohedralFilter : public OpKernel {
     a.features = features.flat<float>().data();
     a.reverse = reverse_;
     a.filtered = filtered->flat<float>().data();
-    OP_REQUIRES_OK(context, Run(context, level_, [&](kv_run* run, char* message, int64_t size) {
+    OP_REQUIRES_OK(context, Run(context, level_, filtered->TotalBytes(), [&](kv_run* run, char* message, int64_t size) {
                      return kv_permutohedral_filter(&a, run, message, size);
                    }));
   }

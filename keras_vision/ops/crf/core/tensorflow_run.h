@@ -79,13 +79,15 @@ inline absl::Status ToStatus(int status, const char* message) {
   }
 }
 
-// Runs `call(run, message, size)` with TensorFlow's threads and cancellation.
+// Runs `call(run, message, size)` with TensorFlow's threads and cancellation. The operation's own outputs, so many bytes,
+// count as taken: nobody has touched them, and to the machine they are still free.
 template <class Call>
-absl::Status Run(OpKernelContext* context, int level, Call&& call) {
+absl::Status Run(OpKernelContext* context, int level, int64_t outputs, Call&& call) {
   const auto* workers = context->device()->tensorflow_cpu_worker_threads();
   Threads threads{workers->workers, workers->num_threads};
   kv_run run{};
   run.level = level;
+  run.memory_limit = std::max<int64_t>(1, kv_available_memory() - outputs);
   if (threads.number > 1) {
     run.threads = threads.number;
     run.parallel_for = ParallelFor;

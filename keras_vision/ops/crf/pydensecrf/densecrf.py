@@ -59,10 +59,10 @@ _NAMES = {  # as `dense_crf` calls them
 
 
 class DenseCRF:
-    """A fully-connected CRF over n points, with Gaussian kernels over any features (`pydensecrf.densecrf.DenseCRF`).
+    """A fully-connected CRF over points, with Gaussian kernels over any features (`pydensecrf.densecrf.DenseCRF`).
 
     Args:
-        n: points (pixels).
+        nvar: points (pixels).
         nlabels: labels.
 
     Raises:
@@ -72,13 +72,15 @@ class DenseCRF:
     Source: Krähenbühl & Koltun, Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials, 2011.
     """
 
-    def __init__(self, n: int, nlabels: int):
-        self._pixels, self._labels = checks.count("n", n), checks.count("nlabels", nlabels)
+    def __init__(self, nvar: int, nlabels: int):
+        self._pixels, self._labels = checks.count("nvar", nvar), checks.count("nlabels", nlabels)
         self._logits = np.zeros((self._pixels, self._labels), np.float32)
         self._terms: list[Term] = []
 
-    def setUnaryEnergy(self, u: np.ndarray) -> None:
+    def setUnaryEnergy(self, u: np.ndarray, f: None = None) -> None:
         """The negative log-probabilities of the labels: float32 (labels, pixels); +inf means impossible."""
+        if f is not None:
+            raise KerasVisionError("setUnaryEnergy takes no features f here; give setUnary a LogisticUnary.")
         energy = checks.unary("the unary energy", u, self._labels, self._pixels)
         self._logits = np.negative(energy.T, order="C")
 
@@ -110,11 +112,11 @@ class DenseCRF:
         own = features.copy()
         self._add(compat, kernel, normalization, lambda: on_lattice(own))
 
-    def inference(self, n: int) -> np.ndarray:
-        """Marginals Q, float32 (labels, pixels), after n iterations of mean-field."""
+    def inference(self, niter: int) -> np.ndarray:
+        """Marginals Q, float32 (labels, pixels), after `niter` iterations of mean-field."""
         import tensorflow as tf
 
-        n = checks.count("the number of iterations", n, least=0)
+        n = checks.count("the number of iterations", niter, least=0)
         fast = as_dense_crf(self._terms) if self._terms else None
         if fast is not None:
             return self._on_images(n, *fast)

@@ -12,15 +12,13 @@ import numpy as np
 
 from keras_vision.ops.crf.energy import Bilateral, Gaussian, Kernel, Potts
 from keras_vision.ops.crf.permutohedral import permutohedral_filter
+from keras_vision.ops.crf.reference import SIDES
 
 Filter = Callable[[Any], Any]  # tensors (pixels, k) -> (pixels, k)
 
 FAR = 6.5  # deviations; the Gaussian is 7e-10 there
 MOST_KERNELS = 16  # of dense_crf
 TINY = 1e-20  # keeps a pixel without neighbours on the lattice from dividing by zero
-
-# The kernel's mass D = K 1 is raised to these powers on its two sides: D^left K D^right.
-SIDES = {"symmetric": (-0.5, -0.5), "before": (0.0, -1.0), "after": (-1.0, 0.0), "none": (0.0, 0.0)}
 
 
 @dataclass(frozen=True, eq=False)
