@@ -10,6 +10,7 @@ MNIST; medians over seeds.
 """
 
 import argparse
+import dataclasses
 import os
 import platform
 import statistics
@@ -21,15 +22,13 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_vision.data import mnist
-from keras_vision.training.recipes.batch_norm import STEPS, Arm, train
+from keras_vision.training.recipes.batch_norm import ARMS, STEPS, train
 
 TARGETS = {"sigmoid": 0.96, "relu": 0.975}
-NETWORKS = {  # batch norm, and rate in base rates
-    "without": (False, 1),
-    "without, x5": (False, 5),
-    "BN-Baseline": (True, 1),
-    "BN-x5": (True, 5),
-    "BN-x30": (True, 30),
+NETWORKS = {
+    "without": ARMS["Baseline"],
+    "without, x5": dataclasses.replace(ARMS["Baseline"], rate=5),
+    **{name: ARMS[name] for name in ("BN-Baseline", "BN-x5", "BN-x30")},
 }
 
 
@@ -43,8 +42,8 @@ def main() -> None:
     holds = {}
     for activation, target in TARGETS.items():
         steps: dict[str, list[float]] = {}
-        for name, (batch_norm, rate) in NETWORKS.items():
-            arm = Arm(batch_norm, activation, rate)
+        for name, network in NETWORKS.items():
+            arm = dataclasses.replace(network, activation=activation)
             curves = [train(arm, *digits, seed=seed, until=target) for seed in range(arguments.seeds)]
             steps[name] = [curve.steps_to(target) for curve in curves]
         median = {name: statistics.median(each) for name, each in steps.items()}

@@ -19,12 +19,13 @@ def _group() -> None:
 def batch_norm(
     data: Annotated[Path, typer.Argument(help="Folder with the four files of MNIST.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="Picture to write, such as figure1.png.", show_default=False)],
-    steps: Annotated[int, typer.Option(min=100, help="Steps, in hundreds.")] = 50_000,
+    steps: Annotated[int, typer.Option(min=100, help="Steps, a multiple of 100.")] = 50_000,
     seed: Annotated[int, typer.Option(help="Of weights and order.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture if it is there.")] = False,
 ) -> None:
     """Batch norm (2015), Figure 1: MNIST with and without it, and what goes into a sigmoid."""
     from keras_vision.training.recipes.batch_norm import run
 
-    for name, curves in run(data, out, steps, seed).items():
+    for name, curves in run(data, out, steps, seed, overwrite).items():
         typer.echo(f"{name}: {curves.accuracy[-1]:.2%} of the test images after {curves.steps[-1]:,} steps")
     typer.echo(f"picture: {out}")

@@ -50,7 +50,7 @@ def _kinds(module: str, arrays: Mapping[str, np.ndarray]) -> Mapping[str, str]:
     """Keras' names of a module's variables; the module's name ends in what stands before theirs."""
     if f"{module}running_mean" in arrays:
         return _BATCH_NORM
-    if f"{module}blobs.2" in arrays:
+    if _is_weight(f"{module}blobs.2", arrays):
         return _CAFFE_STATISTICS
     first = arrays.get(f"{module}blobs.0")
     scale = first is not None and first.ndim == 1 and f"{module}blobs.1" in arrays
@@ -58,15 +58,20 @@ def _kinds(module: str, arrays: Mapping[str, np.ndarray]) -> Mapping[str, str]:
 
 
 def _divided_statistics(arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """Caffe's BatchNorm holds sums and, third, their weight, which no other layer has; 0 if it was never trained."""
+    """Caffe's BatchNorm holds sums and, third and last, their weight, which is 0 if it was never trained."""
     divided = dict(arrays)
-    for key in [key for key in arrays if key.endswith(".blobs.2")]:
+    for key in [key for key in arrays if key.endswith(".blobs.2") and _is_weight(key, arrays)]:
         weight = float(divided.pop(key).reshape(-1)[0])
         for position in (0, 1):
             part = key.removesuffix("2") + str(position)
             if part in divided:
                 divided[part] = divided[part] * np.float32(1 / weight if weight else 0)
     return divided
+
+
+def _is_weight(key: str, arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether it is what a BatchNorm divides by: recurrent layers and SegNet's BN have a third array, too."""
+    return key in arrays and arrays[key].size == 1 and f"{key.removesuffix('2')}3" not in arrays
 
 
 def _split(key: str) -> tuple[str, str]:

@@ -106,3 +106,12 @@ def test_a_folder_without_mnist_is_one_error(tmp_path):
     assert "train-images-idx3-ubyte" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("name", ["figure1", "figure1.xyz", "there.png"])
+def test_a_picture_that_cannot_be_written_is_refused_before_training(name, shared, tmp_path):
+    (tmp_path / "there.png").write_bytes(b"mine")
+    with pytest.raises(KerasVisionError, match=r"must end in one of: .*png|exists already"):
+        batch_norm.run(shared / "data" / "mnist", tmp_path / name, steps=10**9)
+    assert [path.name for path in tmp_path.iterdir()] == ["there.png"]
+    assert (tmp_path / "there.png").read_bytes() == b"mine"

@@ -106,3 +106,18 @@ def test_what_cannot_be_weights_is_refused_and_nothing_is_copied(bad, says):
         load(model, arrays | {"fc6/bias": bad})
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_only_a_batch_norm_of_caffe_is_divided():
+    """A BN layer of four arrays, and a recurrent layer of three, have a third one that is no weight."""
+    rng = np.random.default_rng(0)
+    sums = {f"norm.blobs.{i}": rng.uniform(1, 2, 3).astype("float32") for i in (0, 1)}
+    file = sums | {"norm.blobs.2": np.array([4], "float32")}
+    file |= {f"bn.blobs.{i}": rng.uniform(1, 2, (1, 3, 1, 1)).astype("float32") for i in range(4)}
+    file |= {f"lstm.blobs.{i}": rng.uniform(1, 2, (8, 4)).astype("float32") for i in (0, 2)}
+    converted = from_channels_first(file, {})
+    for position, name in enumerate(("moving_mean", "moving_variance")):
+        np.testing.assert_allclose(converted[f"norm/{name}"], sums[f"norm.blobs.{position}"] / 4, rtol=1e-6)
+    assert {key for key in converted if key.startswith("norm")} == {"norm/moving_mean", "norm/moving_variance"}
+    np.testing.assert_array_equal(converted["bn/blobs.2"], file["bn.blobs.2"].transpose(2, 3, 1, 0))
+    np.testing.assert_array_equal(converted["lstm/blobs.2"], file["lstm.blobs.2"].T)

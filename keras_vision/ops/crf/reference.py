@@ -1,4 +1,4 @@
-"""Mean-field inference of the fully-connected CRF in `keras.ops`: for other backends, exported files, the image's gradient."""
+"""Mean-field inference of the fully-connected CRF in `keras.ops`: for other backends and exported files."""
 
 from __future__ import annotations
 

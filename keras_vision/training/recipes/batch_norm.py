@@ -194,10 +194,19 @@ def figure_1(without: Curves, with_norm: Curves, unit: int = 0) -> Figure:
     return figure
 
 
-def run(data: Path, out: Path, steps: int = STEPS, seed: int = 0) -> dict[str, Curves]:
-    """Train the two networks of section 4.1 on the MNIST in `data`, and draw Figure 1 to `out`."""
+def run(data: Path, out: Path, steps: int = STEPS, seed: int = 0, overwrite: bool = False) -> dict[str, Curves]:
+    """Train the two networks of section 4.1 on the MNIST in `data`, and draw Figure 1 to `out`.
+
+    Raises:
+        KerasVisionError: no MNIST there, numbers of steps that do not fit, or a picture that cannot be written, before
+            anything is trained.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    if (suffix := out.suffix.lstrip(".").lower()) not in (kinds := FigureCanvasBase.get_supported_filetypes()):
+        raise KerasVisionError(f"{out}: the picture's name must end in one of: {', '.join(sorted(kinds))}.")
     digits = mnist(data, "train"), mnist(data, "test")
-    without, with_norm = (train(ARMS[name], *digits, steps=steps, seed=seed) for name in FIGURE_1)
-    with whole_file(out, overwrite=True) as temporary:
-        figure_1(without, with_norm).savefig(temporary, dpi=120)
+    with whole_file(out, overwrite) as temporary:
+        without, with_norm = (train(ARMS[name], *digits, steps=steps, seed=seed) for name in FIGURE_1)
+        figure_1(without, with_norm).savefig(temporary, format=suffix, dpi=120)
     return dict(zip(FIGURE_1, (without, with_norm), strict=True))
