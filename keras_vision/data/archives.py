@@ -98,7 +98,7 @@ def _opened(archive: Path) -> Iterator[_TarFile | zipfile.ZipFile]:
 
 
 def _extract_tar(archive: PathLike, opened: _TarFile, folder: Path, limit: int) -> None:
-    """Files and folders only, written here: Python 3.11.4 was the first with `tarfile`'s filters; links got past them."""
+    """Files and folders only, written here: `tarfile` has filters from Python 3.11.4 on, and links got past them."""
     total = 0
     while (member := opened.next()) is not None:
         if not (member.isreg() or member.isdir()) or member.size < 0:
