@@ -1,4 +1,4 @@
-"""`kv.data.scan.scan` against decoding the same files with Pillow alone, with as many threads, in the same run.
+"""`keras_vision.data.scan.scan` against decoding the same files with Pillow alone, in as many threads, in the same run.
 
     python benchmarks/scan.py FOLDER
 

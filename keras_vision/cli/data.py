@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,10 +47,11 @@ def scan_(
     if out is not None and out.exists() and not overwrite:
         raise KerasVisionError(f"{out} exists already; pass --overwrite, or choose another path.")
     result = _run(folder, threads)
+    listed = [(f.path, f.reason) for f in result.findings if f.kind not in (keep or ())]
+    lines = None if out is None else write_skip_list(out, listed, overwrite)  # before anything can go wrong in printing
     _print(result, KINDS)
     if out is not None:
-        listed = [(f.path, f.reason) for f in result.findings if f.kind not in (keep or ())]
-        typer.echo(f"{write_skip_list(out, listed, overwrite)} files listed in {out}")
+        typer.echo(f"{lines} files listed in {_printable(str(out))}")
 
 
 def _run(folder: Path, threads: int | None) -> Scan:
@@ -74,10 +76,18 @@ def _print(result: Scan, kinds: tuple[str, ...]) -> None:
             table.add_row("", "", _line(finding.path, finding.reason))
     console = Console()
     bad = len({finding.path for finding in result.findings})
-    console.print(f"{result.files} images in {escape(str(result.folder))}, {bad} with findings", highlight=False)
+    console.print(
+        f"{result.files} images in {escape(_printable(str(result.folder)))}, {bad} with findings", highlight=False
+    )
     console.print(table, highlight=False)
 
 
 def _line(path: str, reason: str) -> str:
-    printable = path.encode("utf-8", "replace").decode()  # names that are not UTF-8 hold what cannot be printed
-    return f"{escape(printable)}: {escape(reason)}"
+    return escape(_printable(f"{path}: {reason}"))
+
+
+def _printable(text: str) -> str:
+    """Names, and reasons with names in them, may hold bytes that are no UTF-8, or commands to the terminal."""
+    seen = "".join(letter if letter.isprintable() else "?" for letter in text)
+    encoding = sys.stdout.encoding or "utf-8"
+    return seen.encode(encoding, "replace").decode(encoding)

@@ -90,6 +90,7 @@ def read_labels(file: Path | None) -> list[str] | None:
     if file is None:
         return None
     try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
+        text = file.read_bytes().decode("utf-8-sig").replace("\r", "").removesuffix("\n")
+        return text.split("\n") if text else []  # `str.splitlines` would also break names at a few rare letters
     except (OSError, UnicodeDecodeError) as error:
         raise KerasVisionError(f"{file}: cannot be read as a list of labels ({error}).") from error

@@ -50,13 +50,14 @@ def one_of(name: str, value: str, accepted: Iterable[str]) -> str:
 
 
 def read_lines(file: PathLike) -> list[str]:
-    """The lines of a UTF-8 text file that are not blank.
+    """The lines of a UTF-8 text file that are not blank. Line feeds alone end lines; returns are dropped.
 
     Raises:
         KerasVisionError: the file cannot be read.
     """
     try:
-        return [line for line in Path(file).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        text = Path(file).read_bytes().decode("utf-8-sig")
+        return [line for line in text.replace("\r", "").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise KerasVisionError(f"{file}: cannot be read ({error}).") from error
 

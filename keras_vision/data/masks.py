@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from keras_vision.errors import ImageError, KerasVisionError
+from keras_vision.runtime.images import DAMAGE, orientation
 
 _INDEXED = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 _SIDEWAYS = range(5, 9)  # EXIF orientations that exchange width and height
@@ -91,8 +92,8 @@ def image_size(source: Any) -> tuple[int, int]:
     try:
         with Image.open(source) as image:
             width, height = image.size
-            sideways = image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            sideways = orientation(image) in _SIDEWAYS
+    except (*DAMAGE, Image.DecompressionBombError) as error:
         raise ImageError(source, f"not an image that can be read ({error})") from error
     return (width, height) if sideways else (height, width)
 
@@ -103,7 +104,7 @@ def _decoded(path: str | os.PathLike, convert: Callable[[Image.Image], np.ndarra
             return convert(image)
     except UnidentifiedImageError as error:
         raise ImageError(path, "not an image in a known format") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (*DAMAGE, Image.DecompressionBombError) as error:
         reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else f"damaged: {error}"
         raise ImageError(path, reason) from error
 

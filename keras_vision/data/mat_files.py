@@ -20,6 +20,7 @@ from keras_vision.errors import KerasVisionError
 
 LIMIT = 1 << 28  # bytes of one annotation file, unpacked
 _HEADER, _COMPRESSED, _CHUNK = 128, 15, 1 << 20
+_LARGEST = (1 << 31) - 1  # number of a class
 _DENSEST = 1000  # values in a stored byte: the best that deflate does
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -71,9 +72,28 @@ def class_map(values: Any, path: PathLike) -> np.ndarray:
         KerasVisionError: not such a matrix.
     """
     values = np.asarray(values)
-    if values.ndim != 2 or values.dtype.kind not in "biuf" or (values.dtype.kind == "f" and (values % 1).any()):
+    if values.ndim != 2:
         raise KerasVisionError(f"{path}: expected a matrix of whole numbers, found {values.dtype} {values.shape}.")
-    return values.astype(np.int32) if values.dtype.kind in "bf" else values
+    return whole_numbers(values, path).astype(np.int32 if values.dtype.kind in "bf" else values.dtype)
+
+
+def whole_numbers(values: Any, path: PathLike) -> np.ndarray:
+    """Numbers of any shape as int64: whole ones of at most 32 bits, whatever their type.
+
+    Raises:
+        KerasVisionError: something else.
+    """
+    try:
+        values = np.asarray(values)
+    except ValueError as error:  # lists of different lengths
+        raise KerasVisionError(f"{path}: expected whole numbers ({error}).") from error
+    kind = values.dtype.kind
+    whole = kind in "biu" or (kind == "f" and (values == np.trunc(values)).all())
+    if not whole or (values.size and not -_LARGEST <= values.min() <= values.max() <= _LARGEST):
+        raise KerasVisionError(
+            f"{path}: expected a matrix of whole numbers up to {_LARGEST}, found {values.dtype} {values.shape}."
+        )
+    return values.astype(np.int64)
 
 
 @contextlib.contextmanager

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from keras_vision.errors import KerasVisionError
 
 _MORE, _SIGN, _DIGIT, _FIRST = 0x20, 0x10, 0x1F, 48  # of a letter, once 48 is taken off
-_FINER = 4  # Pillow draws on whole pixels, edges included; so draw larger and look at the centres
-_FAR = 1e6  # pixels; a corner farther away would overflow Pillow's edges
+_FAR = 1e12  # pixels; products of coordinates beyond it would no longer be exact to a pixel
+_AT_ONCE = 1 << 22  # crossings of edges and rows that are held in memory
 
 
 def polygons_mask(polygons: Sequence[Sequence[float]], height: int, width: int) -> np.ndarray:
     """True where a pixel's centre is inside any of the polygons, `(h, w)`; a polygon is x, y, x, y ... in pixels.
 
-    The COCO API rounds the edges in another way: a few pixels on them differ.
+    Inside is what a ray leaves through an odd number of edges. The COCO API rounds the edges in another way: a few
+    pixels on them differ.
 
     Raises:
         KerasVisionError: a polygon of fewer than three points, or with coordinates that are no numbers.
@@ -26,18 +26,33 @@ def polygons_mask(polygons: Sequence[Sequence[float]], height: int, width: int) 
     mask = np.zeros((height, width), bool)
     for polygon in polygons:
         try:
-            points = np.array(polygon, np.float64).reshape(-1, 2).clip(-_FAR, _FAR)
-        except (TypeError, ValueError) as error:
+            points = np.array(polygon, np.float64).reshape(-1, 2)
+        except (TypeError, ValueError, OverflowError) as error:
             raise KerasVisionError(f"a polygon of no pairs of x, y ({error}).") from error
         if len(points) < 3 or not np.isfinite(points).all():
             raise KerasVisionError(f"a polygon of {len(points)} points, or not finite; expected at least three.")
-        left, top = np.floor(points.min(0)).clip(0, (width, height)).astype(int)
-        right, bottom = np.ceil(points.max(0)).clip(0, (width, height)).astype(int)
-        if left < right and top < bottom:
-            canvas = Image.new("1", ((right - left) * _FINER, (bottom - top) * _FINER))
-            ImageDraw.Draw(canvas).polygon(((points - (left, top)) * _FINER).round().ravel().tolist(), fill=1)
-            mask[top:bottom, left:right] |= np.asarray(canvas)[_FINER // 2 :: _FINER, _FINER // 2 :: _FINER]
+        _paint(mask, points.clip(-_FAR, _FAR))
     return mask
+
+
+def _paint(mask: np.ndarray, points: np.ndarray) -> None:
+    """Set what is inside a polygon: along a row, each edge that is crossed turns all pixels to the right of it over."""
+    left, top = np.floor(points.min(0)).clip(0, mask.shape[::-1]).astype(int)
+    right, bottom = np.ceil(points.max(0)).clip(0, mask.shape[::-1]).astype(int)
+    if left >= right or top >= bottom:
+        return
+    x0, y0, x1, y1 = np.concatenate([points, np.roll(points, -1, axis=0)], axis=1)[:, :, None].transpose(1, 0, 2)
+    step = max(1, _AT_ONCE // max(len(points), right - left))
+    for first in range(top, bottom, step):
+        rows = np.arange(first, min(first + step, bottom))
+        centres = rows + 0.5
+        edge, row = np.nonzero((y0 <= centres) != (y1 <= centres))
+        slope = (x1 - x0)[edge, 0] / (y1 - y0)[edge, 0]
+        crossed = x0[edge, 0] + (centres[row] - y0[edge, 0]) * slope
+        column = np.ceil(crossed - 0.5).clip(left, right).astype(int) - left  # the first whose centre is not before it
+        turns = np.zeros((len(rows), right - left + 1), np.uint8)
+        np.add.at(turns, (row, column), 1)  # wraps at 256, which is even
+        mask[rows, left:right] |= np.cumsum(turns, axis=1, dtype=np.uint8)[:, :-1] % 2 == 1
 
 
 def run_length_mask(counts: str | bytes | Sequence[int], height: int, width: int) -> np.ndarray:
@@ -55,10 +70,8 @@ def run_length_mask(counts: str | bytes | Sequence[int], height: int, width: int
         runs = _unpacked(counts) if isinstance(counts, (str, bytes)) else [int(count) for count in counts]
     except (TypeError, ValueError, OverflowError) as error:
         raise KerasVisionError(f"run lengths are damaged ({error}).") from error
-    if min(runs, default=0) < 0 or sum(runs) != height * width:
-        raise KerasVisionError(
-            f"run lengths of {sum(runs)} pixels for a mask of {height} x {width}, or a negative one."
-        )
+    if not all(0 <= run <= height * width for run in runs) or sum(runs) != height * width:
+        raise KerasVisionError(f"run lengths that do not add up to a mask of {height} x {width}, or a negative one.")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T
 
@@ -93,6 +106,6 @@ def object_mask(segmentation: Any, height: int, width: int) -> np.ndarray:
     """
     if isinstance(segmentation, list):
         return polygons_mask(segmentation, height, width)
-    if not isinstance(segmentation, dict) or list(segmentation.get("size", ())) != [height, width]:
+    if not isinstance(segmentation, dict) or segmentation.get("size") not in ([height, width], (height, width)):
         raise KerasVisionError(f"a segmentation that is no polygons and no run lengths of {height} x {width} pixels.")
     return run_length_mask(segmentation.get("counts", ()), height, width)

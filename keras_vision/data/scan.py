@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from keras_vision.data.listings import PathLike, existing_folder
 from keras_vision.errors import KerasVisionError
-from keras_vision.runtime.images import SUFFIXES
+from keras_vision.runtime.images import DAMAGE, SUFFIXES
 
 KINDS = ("corrupt", "truncated", "cmyk", "duplicate", "misnamed")  # a file is listed under each that it is
 LARGEST = 1 << 30  # bytes of a file that is read
@@ -74,7 +74,8 @@ def scan(folder: PathLike, progress: Progress | None = None, threads: int | None
     """Decode every image below a folder, in parallel, and report what is wrong.
 
     Images are known by the ending of their name; JPEG, PNG and GIF files also by their content. Of equal files all but
-    the first are duplicates, in the order of the paths. Links are followed, once to each folder.
+    the first are duplicates, in the order of the paths. Links are followed, once to each folder. Names that begin with
+    a dot are left out; a folder that cannot be read is a finding, as a file is.
 
     Args:
         folder: the folder.
@@ -85,7 +86,8 @@ def scan(folder: PathLike, progress: Progress | None = None, threads: int | None
         KerasVisionError: no such folder, or no image in it.
     """
     root = existing_folder(folder, "a folder of images")
-    paths = sorted(_files(root))
+    closed: list[OSError] = []
+    paths = sorted(_files(root, closed.append))
     Image.init()  # here, so that threads need not load the formats at the same moment
     looked: list[_Looked] = []
     with warnings.catch_warnings():
@@ -95,9 +97,10 @@ def scan(folder: PathLike, progress: Progress | None = None, threads: int | None
             if progress is not None:
                 progress(len(looked), len(paths))
     images = [(path, result) for path, result in zip(paths, looked, strict=True) if result.is_image]
-    if not images:
+    if not images and not closed:
         raise KerasVisionError(f"{root}: no images ({', '.join(SUFFIXES)}) anywhere below this folder.")
-    return Scan(root, len(images), tuple(_findings(root, images)))
+    findings = [*_findings(root, images), *(_closed(root, error) for error in closed)]
+    return Scan(root, len(images), tuple(sorted(findings, key=lambda finding: finding.path)))
 
 
 def _findings(root: Path, images: Sequence[tuple[str, _Looked]]) -> Iterator[Finding]:
@@ -109,10 +112,15 @@ def _findings(root: Path, images: Sequence[tuple[str, _Looked]]) -> Iterator[Fin
             yield Finding(name, "duplicate", f"same bytes as {same}")
 
 
-def _files(root: Path) -> Iterator[str]:
+def _closed(root: Path, error: OSError) -> Finding:
+    name = Path(os.fsdecode(error.filename)).relative_to(root).as_posix()
+    return Finding(name, "corrupt", f"a folder that cannot be read: {(error.strerror or str(error)).lower()}")
+
+
+def _files(root: Path, on_error: Callable[[OSError], None]) -> Iterator[str]:
     """Plain files below a folder, hidden ones left out; a folder that links lead back to is taken once."""
     seen: set[tuple[int, int]] = set()
-    for folder, below, names in os.walk(root, followlinks=True):
+    for folder, below, names in os.walk(root, onerror=on_error, followlinks=True):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
             below.clear()
@@ -177,6 +185,6 @@ def _problems(path: str, encoded: bytes) -> Iterator[tuple[str, str]]:
         yield "corrupt", "not an image in a known format"
     except Image.DecompressionBombError as error:
         yield "corrupt", f"too large: {error}"
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:  # what Pillow's decoders raise
+    except DAMAGE as error:
         cut_off = any(sign in str(error).lower() for sign in _CUT_OFF)
-        yield "truncated" if cut_off else "corrupt", str(error)
+        yield "truncated" if cut_off else "corrupt", str(error) or type(error).__name__

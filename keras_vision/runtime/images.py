@@ -15,7 +15,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from keras_vision.errors import ImageError, KerasVisionError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, struct.error, zlib.error, MemoryError)
+DAMAGE = (  # what Pillow's decoders raise on damaged files
+    OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError,
+    struct.error, zlib.error, MemoryError,
+)  # fmt: skip
 _TURNS = (None, None, *(Image.Transpose(t) for t in (0, 3, 1, 5, 4, 6, 2)))  # by EXIF orientation
 _HIGH_DEPTH = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -53,37 +56,39 @@ def open_image(source: Source) -> Image.Image:
         raise ImageError(name, "not an image in a known format") from error
     except Image.DecompressionBombError as error:
         raise ImageError(name, f"too large: {error}") from error
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-    ) as error:  # what Pillow's decoders raise on damaged files
+    except DAMAGE as error:
         raise ImageError(name, f"damaged: {error}") from error
 
 
 def list_images(sources: Iterable[str | os.PathLike]) -> Iterator[Path]:
     """Files as given; folders as the image files anywhere below them (by suffix), in sorted order.
 
+    Files and folders whose name begins with a dot are left out, such as the `._photo.jpg` that macOS adds.
+
     Raises:
         KerasVisionError: a path does not exist.
     """
     for source in map(Path, sources):
         if source.is_dir():
-            yield from (p for p in sorted(source.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file())
+            found = (p for p in sorted(source.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file())
+            yield from (p for p in found if not any(part[0] == "." for part in p.relative_to(source).parts))
         elif source.exists():
             yield source
         else:
             raise KerasVisionError(f"{source}: no such file or folder.")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turned by its EXIF orientation, read alone so that damage elsewhere in the block does not matter."""
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, or 1; read alone, so that damage elsewhere in the block does not matter."""
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except _DAMAGE:
-        return image
-    turn = _TURNS[orientation] if isinstance(orientation, int) and 1 < orientation < len(_TURNS) else None
+        found = image.getexif().get(ExifTags.Base.Orientation)
+    except DAMAGE:
+        return 1
+    return found if isinstance(found, int) and 1 <= found < len(_TURNS) else 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _TURNS[orientation(image)]
     return image if turn is None else image.transpose(turn)
 
 

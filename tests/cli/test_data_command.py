@@ -1,5 +1,6 @@
 """`keras-vision data scan` as a user runs it: in a process of its own."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -43,6 +44,22 @@ def test_table_and_skip_list(folder, tmp_path):
     assert "[empty] 3.jpg" not in done.stdout  # only the first few
     lines = (tmp_path / "skip.txt").read_text().splitlines()
     assert lines == [*(f"[empty] {n}.jpg\tthe file is empty" for n in range(4)), "same.png\tsame bytes as 0.png"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_names_that_cannot_be_printed_do_not_stop_the_list(folder, tmp_path, encoding):
+    content = (folder / "1.png").read_bytes()
+    for name in (b"1\xff.png", b"1\xff copy.png", "1蜂\x1b[31m.png".encode()):
+        with open(os.fsencode(folder) + b"/" + name, "wb") as stream:
+            stream.write(content)
+    out = os.fsencode(tmp_path) + b"/\xfe.txt"
+    command = [*COMMAND, str(folder), "--out", out, "--keep", "cmyk", "--keep", "truncated"]
+    done = subprocess.run(command, capture_output=True, timeout=120, env={**WIDE, "PYTHONIOENCODING": encoding})
+    assert done.returncode == 0, done.stderr
+    assert b"\x1b" not in done.stdout
+    assert b"files listed in" in done.stdout
+    with open(out, "rb") as stream:
+        assert b"1\xff.png\tsame bytes as 1.png\n" in stream.read()
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

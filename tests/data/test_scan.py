@@ -1,17 +1,21 @@
 """Scanning a folder: each kind of finding, names of all kinds, and the skip list that training takes."""
 
 import os
+import struct
 import threading
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import keras_vision.data.scan as scanning
-from keras_vision.data import image_folder
+from keras_vision.data import class_folders, image_folder, imagenet_train
+from keras_vision.data.masks import image_size, read_mask
 from keras_vision.data.scan import scan
 from keras_vision.data.skip_list import read_skip_list, write_skip_list
-from keras_vision.errors import KerasVisionError, KerasVisionWarning
+from keras_vision.errors import ImageError, KerasVisionError, KerasVisionWarning
+from keras_vision.runtime import list_images, open_image
 
 
 def noise(seed, size=(20, 30)):
@@ -106,6 +110,58 @@ def test_names_that_are_not_utf_8(tmp_path):
     result = scan(tmp_path)
     write_skip_list(tmp_path / "skip.txt", [(f.path, f.reason) for f in result.findings])
     assert list(read_skip_list(tmp_path / "skip.txt")) == [os.fsdecode(b"\xff.jpg")]
+
+
+def png_with(path, kind, data, before=b"IEND"):
+    """A PNG with one more chunk."""
+    noise(7).convert("L").save(path)
+    content = path.read_bytes()
+    chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    at = content.index(before) - 4
+    path.write_bytes(content[:at] + chunk + content[at:])
+    return path
+
+
+def test_damage_of_which_pillow_knows_no_better_does_not_end_the_scan(folder):
+    path = png_with(folder / "ant/empty profile.png", b"iCCP", b"")  # an IndexError in Pillow
+    assert kinds(scan(folder)) == {("ant/empty profile.png", "corrupt")}
+    for read in (open_image, read_mask):
+        with pytest.raises(ImageError, match=r"empty profile\.png: damaged"):
+            read(path)
+    assert len(image_folder(folder)) == 24
+
+
+def test_a_damaged_exif_block_hides_neither_the_image_nor_its_size(tmp_path):
+    path = png_with(tmp_path / "a.png", b"eXIf", b"no TIFF file at all", before=b"IDAT")
+    assert open_image(path).size == (30, 20)
+    assert image_size(path) == (20, 30)
+
+
+@pytest.mark.parametrize("closed", ["bee", "."])
+def test_folders_that_cannot_be_read_are_findings(folder, monkeypatch, closed):
+    listing = os.scandir
+
+    def scandir(path):
+        if os.path.samefile(path, folder / closed):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # the tests may run as root, for whom nothing is closed
+    result = scan(folder)
+    assert [(f.path, f.kind, f.reason) for f in result.findings] == [
+        (closed, "corrupt", "a folder that cannot be read: permission denied")
+    ]
+    assert result.files == (12 if closed == "bee" else 0)
+
+
+def test_hidden_files_are_left_out_everywhere(folder):
+    (folder / "ant/._0.png").write_bytes(b"what macOS adds")
+    (folder / "bee/.thumbnails/small").mkdir(parents=True)
+    noise(1).save(folder / "bee/.thumbnails/small/0.png")
+    assert scan(folder).files == len(class_folders(folder)) == len(list(list_images([folder]))) == 24
+    assert len(imagenet_train(folder)) == len(image_folder(folder)) == 24
+    assert image_folder(folder).skipped == ()
+    assert list(list_images([folder / "ant/._0.png"])) == [folder / "ant/._0.png"]  # a file that is asked for
 
 
 def test_progress_counts_every_file(folder):

@@ -11,12 +11,14 @@ import numpy as np
 
 from keras_vision.data.annotated_images import BoxedImages, CaptionedImages, SegmentedImages
 from keras_vision.data.listings import PathLike, check_present, existing_folder
+from keras_vision.data.masks import image_size
 from keras_vision.data.run_lengths import object_mask
 from keras_vision.errors import KerasVisionError
 
 VOID = 255
 LIMIT = 1 << 30  # bytes of a file of annotations; the largest published one has 470 MB
-_MOST_PIXELS = 1 << 26  # of one image, as its annotation claims
+_MOST_PIXELS = 1 << 26  # of one image
+_FARTHEST = 1 << 32  # pixels from the corner of an image to that of a box
 
 Record = dict[str, Any]
 
@@ -70,22 +72,28 @@ def coco_masks(images: PathLike, annotations: PathLike) -> SegmentedImages:
         KerasVisionError: a missing or damaged file, unknown categories, or photographs that are not there.
     """
     found, objects, names = _instances(images, annotations, box=False)
-    entries = [(record["height"], record["width"], objects[record["id"]]) for record, _ in found]
+    entries = [(path, record["height"], record["width"], objects[record["id"]]) for record, path in found]
     return SegmentedImages([path for _, path in found], entries, ("background", *names), VOID, class_mask)
 
 
-def class_mask(entry: tuple[int, int, list[Record]]) -> np.ndarray:
-    """Class of each pixel, `(h, w)`, from height, width and the objects, each with its `class` from 0.
+def class_mask(entry: tuple[Any, int, int, list[Record]]) -> np.ndarray:
+    """Class of each pixel, `(h, w)`, from the photograph, height, width and the objects, each with its `class` from 0.
 
     Raises:
-        KerasVisionError: a size that no photograph has, or damaged polygons or run lengths.
+        KerasVisionError: another size than the photograph's, or damaged polygons or run lengths.
     """
-    height, width, objects = entry
-    if not 0 < height * width <= _MOST_PIXELS or height < 0:
-        raise KerasVisionError(f"an image of {height} x {width} pixels; expected at most {_MOST_PIXELS}.")
+    path, height, width, objects = entry
+    if (height, width) != (size := image_size(path)) or height * width > _MOST_PIXELS:
+        raise KerasVisionError(
+            f"{path}: an image of {size} (height, width), and of {height} x {width} pixels by its annotation; they "
+            f"must agree, and {_MOST_PIXELS} is the most."
+        )
     labels = np.zeros((height, width), np.uint8)
-    masks = [(o, object_mask(o.get("segmentation"), height, width)) for o in objects]
-    for item, mask in sorted(masks, key=lambda pair: -int(pair[1].sum())):
+    # Each mask is made twice, for its area and to be painted: together they may need a hundred times the memory.
+    areas = [np.count_nonzero(object_mask(item.get("segmentation"), height, width)) for item in objects]
+    for position in np.argsort(-np.array(areas, np.int64), kind="stable"):
+        item = objects[position]
+        mask = object_mask(item.get("segmentation"), height, width)
         labels[mask] = VOID if item.get("iscrowd") else item["class"] + 1
     return labels
 
@@ -119,7 +127,7 @@ def _instances(
 
 def _is_box(box: Any) -> bool:
     numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(v, (int, float)) for v in box)
-    return numbers and box[2] >= 0 and box[3] >= 0
+    return numbers and all(abs(v) <= _FARTHEST for v in box) and box[2] >= 0 and box[3] >= 0
 
 
 def _images(folder: PathLike, annotations: PathLike, records: Any) -> list[tuple[Record, Path]]:
@@ -136,7 +144,9 @@ def _read(file: PathLike, keys: tuple[str, ...]) -> Record:
         if path.stat().st_size > LIMIT:
             raise KerasVisionError(f"{file}: more than {LIMIT >> 30} GiB; no file of annotations that COCO published.")
         document = json.loads(path.read_bytes())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except KerasVisionError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # ValueError also of integers of thousands of digits
         raise KerasVisionError(f"{file}: damaged, or no JSON file of annotations ({error}).") from error
     if not isinstance(document, dict) or not all(isinstance(document.get(key), list) for key in keys):
         raise KerasVisionError(f"{file}: expected lists of {', '.join(keys)}, as in COCO's annotations.")

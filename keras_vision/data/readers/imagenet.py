@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from keras_vision.data.labelled_images import LabelledImages
@@ -21,7 +23,7 @@ def imagenet_train(folder: PathLike, synsets: PathLike | None = None) -> Labelle
         KerasVisionError: no such folder, a subfolder without images, or subfolders other than the synsets.
     """
     folder = existing_folder(folder, "ImageNet's folder `train`")
-    found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    found = _subfolders(folder)
     order = found if synsets is None else [line.split()[0] for line in read_lines(synsets)]
     return _by_class(folder, found, order, "")
 
@@ -38,7 +40,11 @@ def tiny_imagenet_train(folder: PathLike) -> LabelledImages:
     folder = existing_folder(folder, "Tiny ImageNet's folder, with wnids.txt and train")
     order = [line.strip() for line in read_lines(folder / "wnids.txt")]
     train = existing_folder(folder / "train")
-    return _by_class(train, sorted(p.name for p in train.iterdir() if p.is_dir()), order, "images")
+    return _by_class(train, _subfolders(train), order, "images")
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def _by_class(folder: PathLike, found: list[str], order: list[str], below: str) -> LabelledImages:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_vision.data.labelled_images import LabelledImages
+from keras_vision.data.listings import PathLike, first_existing, one_of
 from keras_vision.errors import KerasVisionError
 
 FILES = {
@@ -22,7 +22,7 @@ LIMIT = 1 << 30  # bytes of pixels
 _UINT8 = 8  # type of the values, in the third byte of the file
 
 
-def mnist(folder: str | os.PathLike, part: str = "train") -> LabelledImages:
+def mnist(folder: PathLike, part: str = "train") -> LabelledImages:
     """Handwritten digits, 28 x 28 pixels with ink 255 on 0: 60,000 for training or 10,000 for the test.
 
     Args:
@@ -32,9 +32,9 @@ def mnist(folder: str | os.PathLike, part: str = "train") -> LabelledImages:
     Raises:
         KerasVisionError: a file is missing or damaged, images and labels differ in number, or a label is not a digit.
     """
-    if part not in FILES:
-        raise KerasVisionError(f"part={part!r}; accepted: 'train', 'test'.")
-    images, labels = (read_idx(_find(Path(folder), name)) for name in FILES[part])
+    names = FILES[one_of("part", part, FILES)]
+    paths = [first_existing(folder, (f"{name}.gz", name), "the folder of MNIST's four files") for name in names]
+    images, labels = map(read_idx, paths)
     if images.ndim != 3 or labels.shape != images.shape[:1] or labels.max(initial=0) > 9:
         raise KerasVisionError(
             f"{folder}: images {images.shape} and labels {labels.shape} up to {labels.max(initial=0)}; MNIST has "
@@ -61,10 +61,3 @@ def read_idx(path: Path) -> np.ndarray:
     if len(values) != math.prod(shape):
         raise KerasVisionError(f"{path}: truncated, or longer than its shape {shape}.")
     return np.frombuffer(values, np.uint8).reshape(shape)
-
-
-def _find(folder: Path, name: str) -> Path:
-    for path in (folder / f"{name}.gz", folder / name):
-        if path.is_file():
-            return path
-    raise KerasVisionError(f"{folder}: holds neither {name}.gz nor {name}; give the folder of MNIST's four files.")

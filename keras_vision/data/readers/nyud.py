@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from keras_vision.data.annotated_images import SegmentedImages
-from keras_vision.data.listings import PathLike
-from keras_vision.data.mat_files import check_stored, hdf5_file, mat_variable
+from keras_vision.data.listings import PathLike, one_of
+from keras_vision.data.mat_files import check_stored, hdf5_file, mat_variable, whole_numbers
 from keras_vision.errors import KerasVisionError
 
 VOID = 255
+_PARTS = ("train", "test")
 _MOST_PIXELS = 1 << 24  # of one photograph; the published ones have 640 x 480
 
 
@@ -39,7 +40,7 @@ def nyud(
     mapping: PathLike | Sequence[int],
     class_names: Sequence[str] | None = None,
     splits: PathLike | None = None,
-    part: str = "train",
+    part: str | None = None,
 ) -> SegmentedImages:
     """1,449 photographs of rooms with a class for each pixel; what has none is void (255).
 
@@ -48,12 +49,17 @@ def nyud(
         mapping: class, from 1, of each of the 894 labels, 0 for none; or a file of it: Gupta's `classMapping40.mat`
             (`mapClass`, `className`).
         class_names: names of the classes (40, 13 or others). None: from the file of the mapping.
-        splits: the authors' `splits.mat`. None: all photographs.
-        part: "train" (795) or "test" (654), with splits.
+        splits: the authors' `splits.mat`, with `part`. None: all photographs.
+        part: "train" (795) or "test" (654), with `splits`.
 
     Raises:
-        KerasVisionError: a missing or damaged file, or a mapping, names or splits that do not fit.
+        KerasVisionError: a missing or damaged file, a mapping, names or splits that do not fit, or a part without
+            splits, or splits without a part.
     """
+    if part is not None:
+        one_of("part", part, _PARTS)
+    if (splits is None) != (part is None):
+        raise KerasVisionError(f"splits={splits!r} with part={part!r}; give both, or neither for all photographs.")
     numbers, names = _mapping(mapping, class_names)
     with hdf5_file(file, "images", "labels") as contents:
         images, labels = contents["images"].shape, contents["labels"].shape
@@ -65,7 +71,7 @@ def nyud(
         raise KerasVisionError(
             f"{file}: images {images} and labels {labels} of {types}; NYUDv2 has (n, 3, w, h), (n, w, h)."
         )
-    positions = range(images[0]) if splits is None else _positions(splits, part, images[0])
+    positions = range(images[0]) if splits is None or part is None else _positions(splits, part, images[0])
     lookup = np.concatenate([[VOID], np.where(numbers == 0, VOID, numbers - 1)])
     return SegmentedImages(
         Hdf5Images(file, positions), positions, names, VOID, partial(_labels, Path(file)), lookup=lookup
@@ -78,14 +84,14 @@ def _labels(file: Path, position: int) -> np.ndarray:
 
 
 def _mapping(mapping: Any, class_names: Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    if isinstance(mapping, str) or hasattr(mapping, "__fspath__"):
-        numbers = np.ravel(mat_variable(mapping, "mapClass")).astype(np.int64)
+    if isinstance(mapping, PathLike):
+        numbers = np.ravel(whole_numbers(mat_variable(mapping, "mapClass"), mapping))
         if class_names is None:
             class_names = [
                 str(np.ravel(cell)[0]) for cell in np.ravel(mat_variable(mapping, "className")) if np.size(cell)
             ]
     else:
-        numbers = np.asarray(mapping, np.int64)
+        numbers = whole_numbers(mapping, "the mapping")
     if class_names is None:
         raise KerasVisionError("a mapping without names; give class_names in the order of the classes.")
     if (
@@ -102,9 +108,7 @@ def _mapping(mapping: Any, class_names: Sequence[str] | None) -> tuple[np.ndarra
 
 
 def _positions(splits: PathLike, part: str, count: int) -> list[int]:
-    if part not in ("train", "test"):
-        raise KerasVisionError(f"part={part!r}; accepted: 'train', 'test'.")
-    numbers = np.ravel(mat_variable(splits, f"{part}Ndxs")).astype(np.int64)
+    numbers = np.ravel(whole_numbers(mat_variable(splits, f"{part}Ndxs"), splits))
     wrong = numbers[(numbers < 1) | (numbers > count)]
     if wrong.size or not numbers.size:
         raise KerasVisionError(f"{splits}: photographs {wrong[:5].tolist()} of {part}; expected 1 to {count}.")

@@ -9,7 +9,6 @@ import numpy as np
 
 from keras_vision.data.annotated_images import SegmentedImages
 from keras_vision.data.listings import PathLike, check_present, existing_folder, read_lines
-from keras_vision.data.masks import NOT_ACCEPTED
 from keras_vision.data.mat_files import class_map, mat_variable
 from keras_vision.errors import KerasVisionError
 
@@ -20,7 +19,7 @@ _RENAMED = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"
 def pascal_context(
     folder: PathLike, voc: PathLike, listing: PathLike, classes: PathLike | Sequence[str]
 ) -> SegmentedImages:
-    """Photographs of VOC 2010 with a class for each pixel; pixels of other classes are void (255).
+    """Photographs of VOC 2010 with a class for each pixel; other classes, and what has no label, are void (255).
 
     Args:
         folder: holds `labels.txt` (the names of all labels) and `trainval/<id>.mat` with `LabelMap`.
@@ -51,7 +50,7 @@ def context_mask(path: PathLike) -> np.ndarray:
 
 
 def _lookup(file: Path, names: tuple[str, ...]) -> np.ndarray:
-    """Class of each of the labels, which count from 1."""
+    """Class of each of the labels, which count from 1; 0 is what nobody labelled."""
     labels = {name: number for number, name in enumerate(_names(file), 1)}
     known = [name if name in labels else _RENAMED.get(name, name) for name in names]
     if unknown := [name for name in known if name not in labels]:
@@ -59,7 +58,6 @@ def _lookup(file: Path, names: tuple[str, ...]) -> np.ndarray:
     if not 0 < len(names) <= VOID:
         raise KerasVisionError(f"{len(names)} classes; give 1 to {VOID} of the labels in {file}.")
     lookup = np.full(len(labels) + 1, VOID)
-    lookup[0] = NOT_ACCEPTED
     lookup[[labels[name] for name in known]] = np.arange(len(names))
     return lookup
 

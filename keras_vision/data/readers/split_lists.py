@@ -15,8 +15,9 @@ from keras_vision.errors import KerasVisionError
 def listed_images(folder: PathLike, listing: PathLike, class_names: Sequence[str] | None = None) -> LabelledImages:
     """The images that a list names, each line a relative path alone, or a path and a class.
 
-    Without a class, the class is the first folder of the path. A class is a name, or an index from 0 where all are
-    numbers. Paths with spaces work.
+    Without a class, the class is the name of the path's first folder. A class is a name, or an index from 0 where all
+    in the list are numbers; where `class_names` has numbers other than its positions, they are names. Paths with spaces
+    work.
 
     Args:
         folder: what the paths are relative to.
@@ -24,14 +25,18 @@ def listed_images(folder: PathLike, listing: PathLike, class_names: Sequence[str
         class_names: the classes in order. None: the names that occur, sorted; or the indices up to the largest.
 
     Raises:
-        KerasVisionError: a missing folder or list, images that are not there, or classes that are not known.
+        KerasVisionError: a missing folder or list, images that are not there or not in the folder, or classes that are
+            not known.
     """
     root = existing_folder(folder)
     lines = [line.strip() for line in read_lines(listing)]
     if not lines:
         raise KerasVisionError(f"{listing}: names no images; give one relative path per line.")
-    paths, names = _without_class(root, listing, lines) or _with_class(root, listing, lines)
-    labels, order = _numbered(listing, names, class_names)
+    if outside := next((line for line in lines if Path(line).anchor or ".." in Path(line).parts), None):
+        raise KerasVisionError(f"{listing}: {outside!r}; expected paths relative to {root}, and inside of it.")
+    alone = _without_class(root, listing, lines)
+    paths, names = alone or _with_class(root, listing, lines)
+    labels, order = _numbered(listing, names, class_names, from_folders=alone is not None)
     return LabelledImages(paths, labels, order)
 
 
@@ -72,15 +77,22 @@ def _with_class(root: Path, listing: PathLike, lines: list[str]) -> tuple[list[P
 
 
 def _numbered(
-    listing: PathLike, names: list[str], class_names: Sequence[str] | None
+    listing: PathLike, names: list[str], class_names: Sequence[str] | None, from_folders: bool
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    numbers = all(name.isdecimal() and len(name) < 7 for name in names)
+    """Labels and the order of the classes.
+
+    Names of folders are names. In a column, what is one of the classes is its name; other numbers are indices if all
+    in the column are numbers. This must not depend on which classes occur: so where a class has the number of another
+    one's position as its name, there are no indices.
+    """
+    indices = not from_folders and all(map(_is_index, names))
     if class_names is None:
-        largest = max(map(int, names)) if numbers else 0
-        class_names = [str(index) for index in range(largest + 1)] if numbers else sorted(set(names))
+        largest = max(map(int, names)) if indices else 0
+        class_names = [str(index) for index in range(largest + 1)] if indices else sorted(set(names))
     order = tuple(class_names)
-    if numbers and not set(names) <= set(order):
-        labels = np.array(names, np.int64)
+    positions = {name: position for position, name in enumerate(order)}
+    if indices and all(int(name) == position for name, position in positions.items() if _is_index(name)):
+        labels = np.array([positions.get(name, int(name)) for name in names], np.int64)
         if labels.max() >= len(order):
             raise KerasVisionError(f"{listing}: class {labels.max()}; expected 0 to {len(order) - 1}.")
         return labels, order
@@ -88,5 +100,8 @@ def _numbered(
         raise KerasVisionError(
             f"{listing}: {unknown[:3]} and {len(unknown)} in all are not among the {len(order)} classes."
         )
-    positions = {name: position for position, name in enumerate(order)}
     return np.array([positions[name] for name in names], np.int64), order
+
+
+def _is_index(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and len(name) < 7

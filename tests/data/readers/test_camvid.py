@@ -8,6 +8,28 @@ from keras_vision.data import camvid, camvid_original, unpack
 from keras_vision.data.readers.camvid import CAMVID_CLASSES, COLOURS, VOID
 from keras_vision.errors import KerasVisionError
 
+MEMBERS = (  # which of the 32 original classes SegNet's 11 are made of
+    ("Sky", "Sky"),
+    ("Building", "Bridge Building Wall Tunnel Archway"),
+    ("Pole", "Column_Pole TrafficCone"),
+    ("Road", "Road LaneMkgsDriv LaneMkgsNonDriv"),
+    ("Pavement", "Sidewalk ParkingBlock RoadShoulder"),
+    ("Tree", "Tree VegetationMisc"),
+    ("SignSymbol", "SignSymbol Misc_Text TrafficLight"),
+    ("Fence", "Fence"),
+    ("Car", "Car SUVPickupTruck Truck_Bus Train OtherMoving"),
+    ("Pedestrian", "Pedestrian Child CartLuggagePram Animal"),
+    ("Bicyclist", "Bicyclist MotorcycleScooter"),
+)
+# The 32 colours by name, as in label_colors.txt, which comes with the data set.
+LABEL_COLORS = """
+64 128 64 Animal;192 0 128 Archway;0 128 192 Bicyclist;0 128 64 Bridge;128 0 0 Building;64 0 128 Car;
+64 0 192 CartLuggagePram;192 128 64 Child;192 192 128 Column_Pole;64 64 128 Fence;128 0 192 LaneMkgsDriv;
+192 0 64 LaneMkgsNonDriv;128 128 64 Misc_Text;192 0 192 MotorcycleScooter;128 64 64 OtherMoving;
+64 192 128 ParkingBlock;64 64 0 Pedestrian;128 64 128 Road;128 128 192 RoadShoulder;0 0 192 Sidewalk;
+192 128 128 SignSymbol;128 128 128 Sky;64 128 192 SUVPickupTruck;0 0 64 TrafficCone;0 64 64 TrafficLight;
+192 64 128 Train;128 128 0 Tree;192 128 192 Truck_Bus;64 0 64 Tunnel;192 192 0 VegetationMisc;0 0 0 Void;64 192 0 Wall
+"""
 COUNTS = {"train": 367, "val": 101, "test": 117}
 
 
@@ -42,18 +64,19 @@ def test_the_layout_of_segnet_and_of_the_sample_are_one_data_set(real, tmp_path)
 def test_original_colours_become_the_eleven_classes(tmp_path):
     for name in ("701_StillsRaw_full", "LabeledApproved_full"):
         (tmp_path / name).mkdir()
-    colours = np.array([colour for colour, _, _ in COLOURS], np.uint8)
-    assert len({tuple(c) for c in colours.tolist()}) == len({name for _, name, _ in COLOURS}) == 32
+    published = [entry.split() for entry in LABEL_COLORS.split(";")]
+    colours = np.array([list(map(int, entry[:3])) for entry in published], np.uint8)
+    assert len({tuple(c) for c in colours.tolist()}) == len(COLOURS) == 32
     Image.new("RGB", (32, 1)).save(tmp_path / "701_StillsRaw_full/0001TP_006690.png")
     Image.new("RGB", (32, 1)).save(tmp_path / "701_StillsRaw_full/0001TP_006720.png")
     Image.fromarray(colours[None]).save(tmp_path / "LabeledApproved_full/0001TP_006690_L.png")
     (tmp_path / "train.txt").write_text("0001TP_006690.png\n")
     images = camvid_original(tmp_path, tmp_path / "train.txt")
-    found = {name: value for (_, name, _), value in zip(COLOURS, images.mask(0)[0].tolist(), strict=True)}
-    assert {found[n] for n in ("Car", "Truck_Bus", "SUVPickupTruck", "Train")} == {CAMVID_CLASSES.index("Car")}
-    assert found["LaneMkgsDriv"] == CAMVID_CLASSES.index("Road")
-    assert found["Void"] == VOID
-    assert set(found.values()) == set(range(12))
+    found = {entry[3]: value for entry, value in zip(published, images.mask(0)[0].tolist(), strict=True)}
+    expected = {name: position for position, (_, names) in enumerate(MEMBERS) for name in names.split()}
+    assert found == expected | {"Void": 11}
+    assert images.class_names == CAMVID_CLASSES == tuple(name for name, _ in MEMBERS)
+    assert VOID == 11
     with pytest.raises(KerasVisionError, match=r"1 files .* missing: .*0001TP_006720_L\.png"):
         camvid_original(tmp_path)
     colours[3] = (1, 2, 3)

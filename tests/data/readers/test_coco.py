@@ -1,6 +1,7 @@
 """COCO: sentences, boxes and masks; run lengths and polygons against what the COCO API made of the same masks."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -53,6 +54,49 @@ def test_polygons_nearly_as_the_coco_api():
     assert (ours & theirs).sum() / (ours | theirs).sum() > 0.97
     assert polygons_mask([[0, 0, 4, 0, 4, 3, 0, 3]], 3, 4).all()
     assert polygons_mask([[-1e30, -1e30, 1e30, -1e30, 1e30, 1e30, -1e30, 1e30]], 3, 4).all()
+
+
+def crossings(x, y, points):
+    """Number of edges that a ray from (x, y) to the right leaves through, as in a textbook."""
+    count = 0
+    for (x0, y0), (x1, y1) in zip(points, [*points[1:], points[0]], strict=True):
+        if (y0 > y) != (y1 > y) and x < x0 + (x1 - x0) * (y - y0) / (y1 - y0):
+            count += 1
+    return count
+
+
+def area(points):
+    """Of a polygon that does not cross itself (the shoelace formula)."""
+    following = [*points[1:], points[0]]
+    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(points, following, strict=True))) / 2
+
+
+def test_polygons_are_the_pixels_whose_centres_are_inside():
+    rng = np.random.default_rng(0)
+    ours = exact = 0
+    for _ in range(300):
+        corners = int(rng.integers(3, 9))
+        angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
+        radii = rng.uniform(3, 10, corners)
+        points = np.stack([12 + radii * np.cos(angles), 11 + radii * np.sin(angles)], 1)
+        star = rng.permutation(points)  # crosses itself
+        for polygon in (points, star):
+            expected = [[crossings(x + 0.5, y + 0.5, polygon.tolist()) % 2 for x in range(24)] for y in range(22)]
+            mask = polygons_mask([polygon.ravel().tolist()], 22, 24)
+            np.testing.assert_array_equal(mask, expected)
+        ours, exact = ours + polygons_mask([points.ravel().tolist()], 22, 24).sum(), exact + area(points.tolist())
+    assert ours / exact == pytest.approx(1, abs=0.005)
+
+
+def test_polygons_that_leave_the_image_and_neighbours_that_share_an_edge():
+    square = [-3.5, -2, 2, -2, 2, 9, -3.5, 9]
+    neighbour = [2, -2, 20, -2, 20, 9, 2, 9]
+    first, second = (polygons_mask([polygon], 5, 6) for polygon in (square, neighbour))
+    assert first.tolist() == [[True] * 2 + [False] * 4] * 5
+    assert (first ^ second).all()
+    middle = [0.5, 0.5, 3.5, 0.5, 3.5, 3.5, 0.5, 3.5]  # through centres: those of one side of two belong to it
+    assert polygons_mask([middle], 5, 6).sum() == 9
+    assert polygons_mask([square, neighbour], 5, 6).all()
 
 
 @pytest.mark.parametrize("polygon", [[1, 2, 3, 4], [1, 2, 3, 4, 5, 6, 7], [1, 2, 3, 4, 5, float("nan")], [[1, 2]]])
@@ -139,8 +183,55 @@ def test_damaged_files_and_claimed_sizes_are_one_error(document):
     with pytest.raises(KerasVisionError, match="damaged, or no JSON"):
         coco_captions(images, annotations)
     content["images"][0] |= {"height": 1 << 20, "width": 1 << 20}
-    with pytest.raises(KerasVisionError, match="an image of 1048576 x 1048576 pixels"):
+    with pytest.raises(KerasVisionError, match=r"of \(6, 8\) .*, and of 1048576 x 1048576 pixels by its annotation"):
         coco_masks(*write(folder, content)).mask(0)
-    content["images"][0] |= {"height": 6, "width": 9}
-    with pytest.raises(KerasVisionError, match="no run lengths of 6 x 9"):
+    content["images"][0] |= {"height": 6, "width": 8}
+    content["annotations"][2]["segmentation"]["size"] = [6, 9]
+    with pytest.raises(KerasVisionError, match="no run lengths of 6 x 8"):
         coco_masks(*write(folder, content)).mask(0)
+
+
+def test_a_claimed_size_and_many_objects_take_no_memory(document):
+    folder, content = document
+    square = {**content["annotations"][1], "segmentation": [[0, 0, 2000, 0, 2000, 1000, 0, 1000]]}
+    content["annotations"] = [square] * 40
+    content["images"][0] |= {"height": 1000, "width": 2000}
+    images = coco_masks(*write(folder, content))
+    tracemalloc.start()
+    with pytest.raises(KerasVisionError, match="1000 x 2000 pixels by its annotation"):
+        images.mask(0)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    Image.new("L", (2000, 1000)).save(images.sources[0])
+    assert (images.mask(0) == 1).all()
+    assert tracemalloc.get_traced_memory()[1] < 60 << 20  # the masks of all objects have 80 MB; labels in 64 bits 16
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", ["5", "null", '"68"', "[6]", "[6, null]", "1e400"])
+def test_damaged_sizes_are_one_error(document, size):
+    folder, content = document
+    content["annotations"][2]["segmentation"]["size"] = "here"
+    images, annotations = write(folder, content)
+    annotations.write_text(annotations.read_text().replace('"here"', size))
+    with pytest.raises(KerasVisionError, match="no run lengths of 6 x 8"):
+        coco_masks(images, annotations).mask(0)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "1" + "0" * 400, "1" + "0" * 5000])
+@pytest.mark.parametrize("where", ["bbox", "segmentation", "counts", "height", "image_id"])
+def test_numbers_that_are_none_are_one_error(document, number, where):
+    folder, content = document
+    item = content["annotations"][1]
+    if where == "height":
+        content["images"][0]["height"] = "here"
+    elif where == "counts":
+        content["annotations"][2]["segmentation"]["counts"] = [0, 6, "here"]
+    else:
+        item[where] = {"bbox": [1, 2, "here", 4], "segmentation": [[0, 0, "here", 0, 3, 3]], "image_id": "here"}[where]
+    images, annotations = write(folder, content)
+    annotations.write_text(annotations.read_text().replace('"here"', number))
+    if where == "image_id" and len(number) == 401:
+        assert len(coco_boxes(images, annotations).boxes(0)[1]) == 1  # of no photograph here
+        return
+    with pytest.raises(KerasVisionError):
+        (coco_boxes if where == "bbox" else coco_masks)(images, annotations).mask(0)

@@ -44,6 +44,12 @@ def test_tokens_and_splits_as_published(flickr8k):
     assert images.skipped == ()
 
 
+def test_captions_with_rare_letters_are_one_line(flickr8k):
+    text = "A dog\x85and\u2028a\x0bcat\x0con\x1cgrass ."
+    (flickr8k / "Flickr8k.token.txt").write_bytes(f"1.jpg#0\t{text}\r\n2.jpg#0\tA café .\r\n".encode())
+    assert flickr_captions(flickr8k).captions == ((text,), ("A café .",))
+
+
 def test_flickr30k_has_other_names(tmp_path):
     (tmp_path / "flickr30k-images").mkdir()
     (tmp_path / "flickr30k-images/7.jpg").touch()

@@ -48,11 +48,18 @@ def test_context_that_does_not_fit_is_one_error(context):
         pascal_context(context, context / "VOC2010", context / "val.txt", ["sky", "unicorn"])
     images = pascal_context(context, context / "VOC2010", context / "val.txt", ["sky"])
     savemat(images.masks[0], {"LabelMap": np.array([[1, 2, 6], [4, 5, 0]], np.uint16)})
-    with pytest.raises(KerasVisionError, match=r"2008_1\.mat: labels 0, 6 at 2 pixels"):
+    with pytest.raises(KerasVisionError, match=r"2008_1\.mat: labels 6 at 1 pixels"):
         images.mask(0)
-    savemat(images.masks[0], {"LabelMap": np.array([[0.5]])})
-    with pytest.raises(KerasVisionError, match="a matrix of whole numbers, found float64"):
-        images.mask(0)
+    for wrong in (0.5, 2.0**32 + 5, -(2.0**40), np.inf, np.nan):  # as int32, the second would be the sky
+        savemat(images.masks[0], {"LabelMap": np.full((2, 3), wrong)})
+        with pytest.raises(KerasVisionError, match="a matrix of whole numbers up to 2147483647, found float64"):
+            images.mask(0)
+
+
+def test_pixels_that_nobody_labelled_are_void(context):
+    images = pascal_context(context, context / "VOC2010", context / "val.txt", ["sky"])
+    savemat(images.masks[0], {"LabelMap": np.array([[0, 2, 0], [4, 5, 0]], np.uint16)})
+    assert images.mask(0).tolist() == [[255, 255, 255], [255, 0, 255]]
 
 
 @pytest.fixture
@@ -123,11 +130,24 @@ def test_nyud_that_does_not_fit_is_one_error(rooms):
         nyud(file, [1, 2])
     with pytest.raises(KerasVisionError, match="a mapping to 0 to 3 for 2 names"):
         nyud(file, [1, 2, 3], ["wall", "floor"])
-    with pytest.raises(KerasVisionError, match="part='val'"):
-        nyud(file, [1, 2], ["wall", "floor"], folder / "splits.mat", "val")
-    savemat(folder / "splits.mat", {"trainNdxs": [[4]]})
+    for splits in (folder / "splits.mat", None):
+        with pytest.raises(KerasVisionError, match="part='val'; accepted: 'train', 'test'"):
+            nyud(file, [1, 2], ["wall", "floor"], splits, "val")
+    with pytest.raises(KerasVisionError, match=r"splits=None with part='test'; give both, or neither"):
+        nyud(file, [1, 2], ["wall", "floor"], part="test")
+    with pytest.raises(KerasVisionError, match=r"with part=None; give both, or neither"):
+        nyud(file, [1, 2], ["wall", "floor"], str(folder / "splits.mat"))
+    savemat(folder / "splits.mat", {"trainNdxs": [[4]], "testNdxs": [[1.9]]})
     with pytest.raises(KerasVisionError, match=r"photographs \[4\] of train; expected 1 to 3"):
-        nyud(file, [1, 2], ["wall", "floor"], folder / "splits.mat")
+        nyud(file, [1, 2], ["wall", "floor"], folder / "splits.mat", "train")
+    with pytest.raises(KerasVisionError, match=r"splits\.mat: expected a matrix of whole numbers"):
+        nyud(file, [1, 2], ["wall", "floor"], folder / "splits.mat", "test")
+    for wrong in (["a"], [1.9], [1, [2]], [1 << 70], [2.0**32 + 1], [float("nan")], None):
+        with pytest.raises(KerasVisionError, match="the mapping: expected"):
+            nyud(file, wrong, ["wall", "floor"])
+    savemat(folder / "wrong.mat", {"mapClass": [[1.9, 1]], "className": cells(["wall", "floor"])})
+    with pytest.raises(KerasVisionError, match=r"wrong\.mat: expected a matrix of whole numbers"):
+        nyud(file, folder / "wrong.mat")
     short = nyud(file, [1, 2], ["wall", "floor"])
     with pytest.raises(KerasVisionError, match=r"mask 0: labels .*accepted: 3 from 0 to 2"):
         short.mask(0)

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from keras_vision.cli.loading import read_labels
 from keras_vision.data import (
     check_same_classes,
     class_folders,
@@ -101,8 +102,54 @@ def test_given_classes_set_the_order_and_the_range(listed):
         listed_images(listed, listed / "val.txt", ["bee", "ant"])
 
 
+@pytest.mark.parametrize(("values", "names", "labels"), [
+    (["1", "3"], ["1", "2", "3"], [0, 2]),  # names, whichever of them occur
+    (["1", "2"], ["1", "2", "3"], [0, 1]),
+    (["0", "2"], ["1", "2", "3"], r"\['0'\] and 1 in all are not among the 3"),
+    (["0", "2"], ["2", "1", "0"], [2, 0]),
+    (["0", "2"], ["0", "1", "2"], [0, 2]),  # the same, as names and as indices
+    (["0", "2"], ["ant", "bee", "2"], [0, 2]),
+    (["0", "1"], ["ant", "2", "bee"], r"\['0', '1'\] and 2 in all"),
+    (["0", "bee"], ["ant", "bee"], r"\['0'\] and 1 in all"),
+    (["0", "00001"], ["ant", "bee"], [0, 1]),
+    (["1", "2"], None, [1, 2]),
+])  # fmt: skip
+def test_numbers_are_names_or_indices_by_the_classes_alone(listed, values, names, labels):
+    (listed / "part.txt").write_text("\n".join(f"ant/1.jpg {value}" for value in values))
+    if isinstance(labels, str):
+        with pytest.raises(KerasVisionError, match=labels):
+            listed_images(listed, listed / "part.txt", names)
+    else:
+        assert listed_images(listed, listed / "part.txt", names).labels.tolist() == labels
+
+
+def test_folders_with_numbers_for_names_are_names(listed):
+    for name in ("7/1.jpg", "10/1.jpg"):
+        touch(listed / name)
+    (listed / "part.txt").write_text("7/1.jpg\n10/1.jpg\n")
+    images = listed_images(listed, listed / "part.txt")
+    assert images.class_names == ("10", "7")
+    assert images.labels.tolist() == [1, 0]
+    assert listed_images(listed, listed / "part.txt", ["0", "7", "10"]).labels.tolist() == [1, 2]
+    with pytest.raises(KerasVisionError, match=r"\['7'\] and 1 in all"):
+        listed_images(listed, listed / "part.txt", [str(n) for n in range(6)] + ["10"])
+
+
+@pytest.mark.parametrize("letter", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_only_line_feeds_end_lines(listed, letter, end):
+    touch(listed / f"蜂/a{letter}b.jpg")
+    (listed / "part.txt").write_bytes(end.join([f"蜂/a{letter}b.jpg", "", "ant/1.jpg", ""]).encode())
+    images = listed_images(listed, listed / "part.txt")
+    assert [path.name for path in images.sources] == [f"a{letter}b.jpg", "1.jpg"]
+    assert read_labels(listed / "part.txt") == [f"蜂/a{letter}b.jpg", "", "ant/1.jpg"]
+
+
 @pytest.mark.parametrize(("lines", "message"), [
     ([], "names no images"),
+    (["/ant/1.jpg"], r"'/ant/1\.jpg'; expected paths relative to"),
+    (["ant/1.jpg", "../ant/1.jpg 1"], r"'\.\./ant/1\.jpg 1'; expected paths relative to"),
+    (["ant/../ant/1.jpg"], "expected paths relative to"),
     (["flat.jpg"], "neither a class after it nor a folder"),
     (["ant/1.jpg", *(f"ant/{n}.jpg" for n in "abcde")], "5 files .* missing: .*a.jpg, .*c.jpg and 2 more"),
     (["ant/1.jpg 1", "flat.jpg 1", "ant/no.jpg 1"], "1 files that it names are missing: .*no.jpg"),
