@@ -1,0 +1,1 @@
+"""Random changes of training images: which part is shown (geometry), and in which colours."""
