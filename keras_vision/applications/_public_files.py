@@ -17,6 +17,15 @@ TF = Preprocessing((224, 224), resize_shorter=256, mean=(127.5,) * 3, std=(127.5
 TORCH = Preprocessing((224, 224), resize_shorter=256, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 
 
+def released_file(
+    name: str, url: str, hash: str, preprocessing: Preprocessing, source: str, licence: str, file: str = "",
+    **settings: Any,
+) -> WeightsFile:  # fmt: skip
+    """A file of ImageNet's 1000 classes that others release; its name is the end of its address, or `file`."""
+    file = file or url.rpartition("/")[2]
+    return WeightsFile(name, file, url, hash, 1000, preprocessing, f"ImageNet, {source}", licence, settings)
+
+
 def keras_file(
     folder: str,
     md5: str,
@@ -24,7 +33,7 @@ def keras_file(
     *,
     model: str = "",
     part: str = "",
-    source: str = "ImageNet, Keras Applications",
+    source: str = "Keras Applications",
     licence: str = "MIT (Keras Applications); ImageNet terms",
 ) -> WeightsFile:
     """A file of Keras Applications, named after its folder there or after one `model` of several in it.
@@ -32,31 +41,15 @@ def keras_file(
     `part` is "_notop" for the trunk alone.
     """
     file = f"{model or folder}_weights_tf_dim_ordering_tf_kernels{part}.h5"
-    return WeightsFile(
-        name=f"imagenet{part}",
-        file=file,
-        url=f"https://storage.googleapis.com/tensorflow/keras-applications/{folder}/{file}",
-        hash=f"md5:{md5}",
-        classes=1000,
-        preprocessing=preprocessing,
-        source=source,
-        licence=licence,
-    )
+    url = f"https://storage.googleapis.com/tensorflow/keras-applications/{folder}/{file}"
+    return released_file(f"imagenet{part}", url, f"md5:{md5}", preprocessing, source, licence)
 
 
 def torchvision_file(name: str, file: str, preprocessing: Preprocessing = TORCH, **settings: Any) -> WeightsFile:
     """A file of torchvision, whose name ends in the first digits of its hash; `settings` are its network's own."""
-    return WeightsFile(
-        name=name,
-        file=file,
-        url=f"https://download.pytorch.org/models/{file}",
-        hash=f"sha256:{file.partition('-')[2].partition('.')[0]}",
-        classes=1000,
-        preprocessing=preprocessing,
-        source="ImageNet, torchvision",
-        licence="BSD-3-Clause (torchvision); ImageNet terms",
-        settings=settings,
-    )
+    url, digits = f"https://download.pytorch.org/models/{file}", file.partition("-")[2].partition(".")[0]
+    licence = "BSD-3-Clause (torchvision); ImageNet terms"
+    return released_file(name, url, f"sha256:{digits}", preprocessing, "torchvision", licence, **settings)
 
 
 def keras_and_torch_files(
@@ -68,6 +61,20 @@ def keras_and_torch_files(
         keras_file(folder, md5_notop, preprocessing, model=model, part="_notop"),
         torchvision_file("torchvision", torch, **settings),
     )
+
+
+def zoo_file(path: str, hash: str, preprocessing: Preprocessing, name: str = "caffe", **settings: Any) -> WeightsFile:
+    """Authors' Caffe weights, of which Open Model Zoo keeps a copy; `settings` hold their licence, too."""
+    folder = "https://storage.openvinotoolkit.org/repositories/open_model_zoo/public/2021.4"
+    return released_file(name, f"{folder}/{path}", hash, preprocessing, "by the authors, at Open Model Zoo", **settings)
+
+
+def drive_file(
+    identity: str, file: str, hash: str, preprocessing: Preprocessing, licence: str, **settings: Any
+) -> WeightsFile:
+    """Authors' Caffe weights on their drive, which may ask before it sends them."""
+    url = f"https://drive.google.com/uc?export=download&id={identity}"
+    return released_file("caffe", url, hash, preprocessing, "by the authors", licence, file, **settings)
 
 
 def name_numbered_layers(arrays: Mapping[str, np.ndarray], names: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
@@ -91,13 +98,7 @@ def name_numbered_layers(arrays: Mapping[str, np.ndarray], names: Mapping[str, S
 
 def caffe_file(file: str, sha1: str, preprocessing: Preprocessing) -> WeightsFile:
     """A reference model of Caffe's own authors."""
-    return WeightsFile(
-        name="imagenet",
-        file=file,
-        url=f"http://dl.caffe.berkeleyvision.org/{file}",
-        hash=f"sha1:{sha1}",
-        classes=1000,
-        preprocessing=preprocessing,
-        source="ImageNet, Berkeley Vision and Learning Center",
-        licence="unrestricted use (BVLC); ImageNet terms",
+    by, licence = "Berkeley Vision and Learning Center", "unrestricted use (BVLC); ImageNet terms"
+    return released_file(
+        "imagenet", f"http://dl.caffe.berkeleyvision.org/{file}", f"sha1:{sha1}", preprocessing, by, licence
     )

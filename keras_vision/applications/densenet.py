@@ -5,21 +5,19 @@ for its gradient, concatenation included, so that training keeps memory linear i
 He's initial weights are drawn uniformly, at the same variance, which takes a third of the time.
 """
 
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
 
+from keras_vision.applications._densenet_files import WEIGHTS, convert
 from keras_vision.applications._family import Family
-from keras_vision.applications._public_files import TORCH, keras_and_torch_files, torchvision_file
+from keras_vision.applications._public_files import TORCH
 from keras_vision.errors import KerasVisionError
-from keras_vision.layers import Recomputed, average_classifier, bn_relu, conv_bn_relu
-from keras_vision.registry import Paper, WeightsFile
+from keras_vision.layers import Recomputed, average_classifier, bn_relu, conv_bn_relu, padded_max_pool
+from keras_vision.registry import Paper
 from keras_vision.runtime.preprocessing import Preprocessing
-from keras_vision.weights import from_channels_first
 
 # ------------------------------------------------------------------------------------------------- tables
 
@@ -114,8 +112,7 @@ def trunk(
     x = conv_bn_relu(
         x, 2 * growth, 7, 2, name="conv1", epsilon=epsilon, padding="both", kernel_initializer="he_uniform"
     )  # fmt: skip
-    x = layers.ZeroPadding2D(1, name="pool1_pad")(x)  # with zeros: after a ReLU nothing is lower
-    x = layers.MaxPooling2D(3, 2, name="pool1")(x)
+    x = padded_max_pool(x, 3, 2, name="pool1")
     settings = dict(growth=growth, bottleneck=bottleneck, recompute=recompute)
     return dense_blocks(x, blocks, compression, epsilon=epsilon, **settings)
 
@@ -143,66 +140,6 @@ def head(x: Any, classes: int, activation: str | None, **settings: Any) -> Any:
     """Global average and classifier: `(n, h, w, c) -> (n, classes)`."""
     return average_classifier(x, classes, activation, name="fc")
 
-
-# ------------------------------------------------------------------------------------------------ weights
-
-
-def torch_modules(*, blocks: tuple[int, ...], **settings: Any) -> Iterator[tuple[str, str]]:
-    """torchvision's module of each layer."""
-    yield from (("features.conv0", "conv1_conv"), ("features.norm0", "conv1_bn"))
-    for block, count in enumerate(blocks, 1):
-        for number in range(1, count + 1):
-            module, own = f"features.denseblock{block}.denselayer{number}", f"dense{block}_{number}"
-            yield from ((f"{module}.norm1", f"{own}_1x1_bn"), (f"{module}.conv1", f"{own}_1x1"))
-            yield from ((f"{module}.norm2", f"{own}_bn"), (f"{module}.conv2", own))
-        module, own = f"features.transition{block}", f"transition{block}_1x1"
-        yield from ((f"{module}.norm", f"{own}_bn"), (f"{module}.conv", own))
-    yield from (("features.norm5", "norm_bn"), ("classifier", "fc"))
-
-
-def keras_layers(blocks: tuple[int, ...]) -> Iterator[tuple[str, str]]:
-    """Keras Applications' name of each layer, in its files and in its models of today."""
-    yield from (("conv1/conv", "conv1_conv"), ("conv1/bn", "conv1_bn"))
-    for block, count in enumerate(blocks, 1):
-        for number in range(1, count + 1):
-            theirs, own = f"conv{block + 1}_block{number}", f"dense{block}_{number}"
-            yield from ((f"{theirs}_0_bn", f"{own}_1x1_bn"), (f"{theirs}_1_conv", f"{own}_1x1"))
-            yield from ((f"{theirs}_1_bn", f"{own}_bn"), (f"{theirs}_2_conv", own))
-        own = f"transition{block}_1x1"
-        yield from ((f"pool{block + 1}_bn", f"{own}_bn"), (f"pool{block + 1}_conv", own))
-    yield from (("bn", "norm_bn"), ("fc1000", "fc"), ("predictions", "fc"))
-
-
-def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Keras Applications' and torchvision's names to ours; torchvision's files have a dot before a layer's numbers."""
-    names = dict(torch_modules(**settings)) | dict(keras_layers(settings["blocks"]))
-    numbered = {f"{module[:-1]}.{module[-1]}": own for module, own in names.items() if ".denselayer" in module}
-    return from_channels_first(arrays, names | numbered)
-
-
-public_files = partial(keras_and_torch_files, "densenet", TORCH, epsilon=1e-5)
-
-WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
-    "DenseNet121": public_files(
-        "densenet121",
-        "9d60b8095a5708f2dcce2bca79d332c7",
-        "30ee3e1110167f948a6b9946edeeb738",
-        "densenet121-a639ec97.pth",
-    ),
-    "DenseNet169": public_files(
-        "densenet169",
-        "d699b8f76981ab1b30698df4c175e90b",
-        "b8c4d4c20dd625c148057b9ff1c1176b",
-        "densenet169-b2777c0a.pth",
-    ),
-    "DenseNet201": public_files(
-        "densenet201",
-        "1ceb130c1ea1b78c3bf6114dbdfd8807",
-        "c13680b51ded0fb44dff2d8f86ac8bb1",
-        "densenet201-c1103571.pth",
-    ),
-    "DenseNet161": (torchvision_file("imagenet", "densenet161-8d451a50.pth", epsilon=1e-5),),
-}
 
 PAPER = Paper(
     title="Densely Connected Convolutional Networks",

@@ -1,13 +1,13 @@
 """ResNet (He et al., 2015), Table 1 and section 4.2, with the plain nets it is compared to.
 
 Deviations: 50, 101 and 152 layers are by default in the layout of Keras Applications' weights, which has biases and the
-stride on the first 1x1; 18 and 34 in torchvision's (`LAYOUTS`). 18 and 34 layers have projections where the shape
-changes; `shortcut="A"` gives the zero channels of Table 2. ResNet-1202 nests one model per stage. He's initial weights
-are drawn uniformly, at the same variance, which takes a third of the time.
+stride on the first 1x1; 18 and 34 in torchvision's; "caffe" is that of the authors' files (`LAYOUTS`). 18 and 34 layers
+have projections where the shape changes; `shortcut="A"` gives the zero channels of Table 2. ResNet-1202 nests one model
+per stage. He's initial weights are drawn uniformly, at the same variance, which takes a third of the time.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,9 +16,10 @@ import numpy as np
 from keras import layers
 
 from keras_vision.applications._family import Family
-from keras_vision.applications._public_files import CAFFE, TORCH, keras_and_torch_files, torchvision_file
-from keras_vision.errors import KerasVisionError, WeightsError
-from keras_vision.layers import ChannelPadding, average_classifier, conv_bn_relu, conv_chain, residual
+from keras_vision.applications._public_files import CAFFE, TORCH
+from keras_vision.applications._resnet_files import WEIGHTS, convert, torch_modules
+from keras_vision.errors import KerasVisionError
+from keras_vision.layers import MAX_POOLINGS, ChannelPadding, average_classifier, conv_bn_relu, conv_chain, residual
 from keras_vision.registry import Paper, WeightsFile
 from keras_vision.weights import from_channels_first
 
@@ -29,7 +30,7 @@ Conv = tuple[int, int, int]  # filters, kernel, stride
 
 def conv(x: Any, *spec: int, name: str, layout: str, relu: bool = True) -> Any:
     """Convolution, padded alike on both sides, batch norm, ReLU; the last takes the name."""
-    settings = {key: value for key, value in LAYOUTS[layout].items() if key != "stride_in"}
+    settings = {key: value for key, value in LAYOUTS[layout].items() if key not in ("stride_in", "pool")}
     return conv_bn_relu(x, *spec, name=name, padding="both", relu=relu, kernel_initializer="he_uniform", **settings)
 
 
@@ -78,8 +79,9 @@ def bottleneck(width: int, stride: int, stride_in: int) -> list[Conv]:
 WIDTHS, CIFAR_WIDTHS = (64, 128, 256, 512), (16, 32, 64)
 BLOCKS: Mapping[str, Callable[..., list[Conv]]] = {"basic": basic, "bottleneck": bottleneck}
 LAYOUTS: Mapping[str, Mapping[str, Any]] = {
-    "keras": dict(use_bias=True, epsilon=1.001e-5, momentum=0.99, stride_in=1),
-    "torch": dict(use_bias=False, epsilon=1e-5, momentum=0.9, stride_in=2),
+    "keras": dict(use_bias=True, epsilon=1.001e-5, momentum=0.99, stride_in=1, pool="padded"),
+    "torch": dict(use_bias=False, epsilon=1e-5, momentum=0.9, stride_in=2, pool="padded"),
+    "caffe": dict(use_bias=False, epsilon=1e-5, momentum=0.9, stride_in=1, pool="ceil"),
 }
 ACCEPTED: Mapping[str, Collection[str | None]] = dict(block=BLOCKS, layout=LAYOUTS, shortcut=("A", "B", None))
 
@@ -140,8 +142,7 @@ def trunk(x: Any, *, blocks: tuple[int, ...], block: str, shortcut: str | None, 
     """conv1 to conv5_x: `(n, 224, 224, 3) -> (n, 7, 7, 512)`, with bottlenecks `(n, 7, 7, 2048)`."""
     check(blocks, len(WIDTHS), layout=layout)
     x = conv(x, 64, 7, 2, name="conv1", layout=layout)
-    x = layers.ZeroPadding2D(1, name="pool1_pad")(x)  # zeros, as after a ReLU nothing is lower
-    x = layers.MaxPooling2D(3, 2, name="pool1")(x)
+    x = MAX_POOLINGS[LAYOUTS[layout]["pool"]](x, 3, 2, name="pool1")
     return stages(x, blocks, WIDTHS, block=block, shortcut=shortcut, layout=layout)
 
 
@@ -159,44 +160,6 @@ def head(x: Any, classes: int, activation: str | None, **settings: Any) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------ weights
-
-
-def torch_modules(*, blocks: tuple[int, ...], **settings: Any) -> Iterator[tuple[str, str]]:
-    """torchvision's module of each layer; the CIFAR files call their classifier "linear"."""
-    yield from (("conv1", "conv1_conv"), ("bn1", "conv1_bn"), ("linear", "fc"), ("fc", "fc"))
-    for stage, count in enumerate(blocks, 1):
-        for position in range(count):
-            module, own = f"layer{stage}.{position}", f"conv{stage + 1}_{position + 1}"
-            yield f"{module}.downsample.0", f"{own}_shortcut_conv"
-            yield f"{module}.downsample.1", f"{own}_shortcut_bn"
-            for number in (1, 2, 3):
-                yield f"{module}.conv{number}", f"{own}_{number}_conv"
-                yield f"{module}.bn{number}", f"{own}_{number}_bn"
-
-
-def keras_layers(blocks: tuple[int, ...]) -> Iterator[tuple[str, str]]:
-    """Keras Applications' name of each layer; it counts the shortcut as convolution 0."""
-    yield from (("predictions", "fc"), ("probs", "fc"))  # of older releases
-    for stage, count in enumerate(blocks, 2):
-        for position in range(1, count + 1):
-            for number, own in enumerate(("shortcut", "1", "2", "3")):
-                for part in ("conv", "bn"):
-                    theirs = f"conv{stage}_block{position}_{number}_{part}"
-                    yield theirs, f"conv{stage}_{position}_{own}_{part}"
-
-
-def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Keras Applications' and torchvision's names to the paper's; the two layouts do not take each other's weights."""
-    names = dict(torch_modules(**settings)) | dict(keras_layers(settings["blocks"]))
-    converted = from_channels_first(arrays, names)
-    bias = any(f"conv1_conv/{variable}" in converted for variable in ("bias", "1"))
-    layout = "keras" if bias else "torch"
-    if LAYOUTS[settings["layout"]]["use_bias"] != bias:
-        raise WeightsError(
-            f"weights in layout={layout!r}, {'with' if bias else 'without'} biases, for a network in "
-            f"layout={settings['layout']!r}: pass layout={layout!r}, or other weights (None for random ones)."
-        )
-    return converted
 
 
 def cifar_convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -219,23 +182,8 @@ def cifar_file(file: str, sha256: str) -> WeightsFile:
     )
 
 
-public_files = partial(keras_and_torch_files, "resnet", CAFFE, layout="torch")
-
 CIFAR = dataclasses.replace(TORCH, size=(32, 32), resize_shorter=32)  # whole images
 
-WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
-    "ResNet18": (torchvision_file("imagenet", "resnet18-f37072fd.pth", layout="torch"),),
-    "ResNet34": (torchvision_file("imagenet", "resnet34-b627a593.pth", layout="torch"),),
-    "ResNet50": public_files(
-        "resnet50", "2cb95161c43110f7111970584f804107", "4d473c1dd8becc155b73f8504c6f6626", "resnet50-0676ba61.pth"
-    ),
-    "ResNet101": public_files(
-        "resnet101", "f1aeb4b969a6efcfb50fad2f0c20cfc5", "88cf7a10940856eca736dc7b7e228a21", "resnet101-63fe2227.pth"
-    ),
-    "ResNet152": public_files(
-        "resnet152", "100835be76be38e30d865e96f2aaae62", "ee4c566cf9a93f14d82f913c2dc6dd0c", "resnet152-394f9c45.pth"
-    ),
-}
 CIFAR_WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
     "ResNet20CIFAR": (
         cifar_file("resnet20-12fca82f.th", "12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8"),
@@ -262,6 +210,7 @@ FAMILY = Family(
     convert=convert,
     deviations=(
         'layout="keras" has biases and epsilon 1.001e-5, as in Keras\' weights; layout="torch" the stride on the 3x3',
+        'layout="caffe" is the authors\', whose pool1 rounds its size up',
         "18 and 34 layers with projections (option B) where Table 2 has zero channels too (shortcut='A')",
     ),
 )

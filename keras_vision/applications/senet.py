@@ -4,11 +4,11 @@ The networks are ResNet, ResNeXt, BN-Inception, and the authors' entry of 2017.
 
 Deviations: the layers that squeeze and excite have biases, as in the authors' files. A squeeze takes the mean over the
 whole map, so `output_stride` and cropping change the gates a little. Keras compiles grouped convolutions with XLA, anew
-at every call outside a graph: `predict` is faster than `model(x)`. He's initial weights are drawn uniformly, as in
+at every call outside a graph: `predict` is faster than `model(x)`. pool1 is Caffe's; `pool="padded"` is that of the
+Keras port, whose published errors are those of its own weights. He's initial weights are drawn uniformly, as in
 resnet.py.
 """
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -17,11 +17,12 @@ import numpy as np
 
 from keras_vision.applications import bn_inception
 from keras_vision.applications._family import Family
-from keras_vision.applications._public_files import BVLC, TORCH, torchvision_file
+from keras_vision.applications._public_files import BVLC, TORCH, zoo_file
+from keras_vision.applications._senet_files import AUTHORS, WEIGHTS, convert, stem_names, with_dense_excitation
 from keras_vision.errors import KerasVisionError
 from keras_vision.layers import (
+    MAX_POOLINGS,
     average_classifier,
-    ceil_max_pool,
     conv_bn_relu,
     conv_chain,
     recalibrated_residual,
@@ -36,7 +37,7 @@ Conv = tuple[int, int, int]  # filters, kernel, stride
 
 ONE = ((64, 7, 2),)
 THREE = ((64, 3, 2), (64, 3, 1), (128, 3, 1))
-SE = dict(reduction=16, placement="standard")
+SE = dict(reduction=16, placement="standard", pool="ceil")
 
 # stem, and of the bottlenecks: widths in conv2_x, groups and stride of the second convolution, kernel of the projection
 RESNET = dict(stem=ONE, widths=(64, 64, 256), groups=1, stride_in=1, projection=1, dropout=0.0, **SE)
@@ -81,22 +82,18 @@ def bottleneck(
     )
 
 
-def stem_names(stem: tuple[Conv, ...]) -> list[str]:
-    """The first convolutions: conv1 alone, or conv1_1 to conv1_3."""
-    return [f"conv1_{number}" if len(stem) > 1 else "conv1" for number in range(1, len(stem) + 1)]
-
-
 # --------------------------------------------------------------------------------------- trunks and heads
 
 
 def trunk(
-    x: Any, *, blocks: tuple[int, ...], stem: tuple[Conv, ...], widths: tuple[int, ...], dropout: float, **block: Any
-) -> Any:
+    x: Any, *, blocks: tuple[int, ...], stem: tuple[Conv, ...], widths: tuple[int, ...], dropout: float, pool: str,
+    **block: Any,
+) -> Any:  # fmt: skip
     """conv1 to conv5_x: `(n, 224, 224, 3) -> (n, 7, 7, 2048)`; the widths double from stage to stage."""
-    check(blocks, widths, **block)
+    check(blocks, widths, pool, **block)
     for name, spec in zip(stem_names(stem), stem, strict=True):
         x = conv(x, *spec, name=name)
-    x = ceil_max_pool(x, 3, 2, name="pool1")
+    x = MAX_POOLINGS[pool](x, 3, 2, name="pool1")
     for stage, count in enumerate(blocks):
         wider = tuple(width << stage for width in widths)
         for position in range(1, count + 1):
@@ -114,7 +111,7 @@ def inception_trunk(x: Any, *, reduction: int) -> Any:
     return bn_inception.trunk(x, **bn_inception.TABLE["BNInception"], after=recalibrated)
 
 
-def check(blocks: Any, widths: Any, *, groups: int, stride_in: int, projection: int, **se: Any) -> None:
+def check(blocks: Any, widths: Any, pool: Any, *, groups: int, stride_in: int, projection: int, **se: Any) -> None:
     """Refuse what no row could have."""
     counts = blocks if isinstance(blocks, tuple | list) else ()
     if len(counts) != 4 or any(not isinstance(count, int) or count < 1 for count in counts):
@@ -123,6 +120,8 @@ def check(blocks: Any, widths: Any, *, groups: int, stride_in: int, projection: 
         raise KerasVisionError(
             f"stride_in={stride_in!r}, projection={projection!r}; accepted: the 1st or 2nd convolution; kernel 1 or 3."
         )
+    if pool not in MAX_POOLINGS:
+        raise KerasVisionError(f"pool={pool!r}; accepted: {', '.join(map(repr, MAX_POOLINGS))}.")
     if not isinstance(groups, int) or groups < 1 or len(widths) != 3 or any(width % groups for width in widths[:2]):
         raise KerasVisionError(f"widths={widths!r}; give three, the first two divisible by groups={groups!r}.")
 
@@ -133,21 +132,6 @@ def head(x: Any, classes: int, activation: str | None, *, dropout: float, **sett
 
 
 # ------------------------------------------------------------------------------------------------ weights
-
-
-def torch_modules(*, blocks: tuple[int, ...], stem: tuple[Conv, ...], **settings: Any) -> Iterator[tuple[str, str]]:
-    """Module of each layer in Cadene's conversions of the authors' files, which timm calls "legacy"."""
-    yield "last_linear", "fc"
-    parts = [(f"layer0.{{}}{number}", name) for number, name in enumerate(stem_names(stem), 1)]
-    for stage, count in enumerate(blocks, 1):
-        for position in range(count):
-            module, own = f"layer{stage}.{position}", f"conv{stage + 1}_{position + 1}"
-            parts += [(f"{module}.{{}}{number}", f"{own}_{number}") for number in (1, 2, 3)]
-            yield from ((f"{module}.se_module.{fc}", f"{own}_se_{fc}") for fc in ("fc1", "fc2"))
-            yield f"{module}.downsample.0", f"{own}_shortcut_conv"
-            yield f"{module}.downsample.1", f"{own}_shortcut_bn"
-    for module, own in parts:
-        yield from ((module.format(part), f"{own}_{part}") for part in ("conv", "bn"))
 
 
 def caffe_layers() -> Iterator[tuple[str, str]]:
@@ -163,54 +147,19 @@ def caffe_layers() -> Iterator[tuple[str, str]]:
     yield "classifier", "predictions"
 
 
-def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Cadene's and timm's names to the paper's."""
-    return with_dense_excitation(from_channels_first(arrays, dict(torch_modules(**settings))))
-
-
 def inception_convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Names of the authors' Caffe file to the paper's."""
     return with_dense_excitation(from_channels_first(arrays, dict(caffe_layers())))
 
 
-def with_dense_excitation(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The released layers that squeeze and excite are 1x1 convolutions."""
-    ours = ("_se_fc1/kernel", "_se_fc2/kernel")
-    return {key: a.reshape(a.shape[-2:]) if key.endswith(ours) else a for key, a in arrays.items()}
-
-
-def timm_file(release: str, file: str) -> WeightsFile:
-    """A release of timm: the authors' Caffe weights in PyTorch, or timm's own where they published none."""
-    return dataclasses.replace(
-        torchvision_file("imagenet", file),
-        url=f"https://github.com/rwightman/pytorch-image-models/releases/download/{release}/{file}",
-        source="ImageNet, by the authors, converted by Remi Cadene, at timm",
-        licence="Apache-2.0 (authors and timm); ImageNet terms",
-    )
-
-
-WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
-    "SEResNet50": (timm_file("v0.1-cadene", "se_resnet50-ce0d4300.pth"),),
-    "SEResNet101": (timm_file("v0.1-cadene", "se_resnet101-7e38fcc6.pth"),),
-    "SEResNet152": (timm_file("v0.1-cadene", "se_resnet152-d17c99b7.pth"),),
-    "SEResNeXt50": (timm_file("v0.1-weights", "legacy_se_resnext50_32x4d-f3651bad.pth"),),
-    "SEResNeXt101": (timm_file("v0.1-weights", "legacy_se_resnext101_32x4d-37725eac.pth"),),
-    "SENet154": (timm_file("v0.1-weights", "legacy_senet154-e9eb9fe6.pth"),),
-}
-
 INCEPTION_WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
     "SEInception": (
-        WeightsFile(
+        zoo_file(
+            "se-inception/SE-BN-Inception.caffemodel",
+            "sha384:b5d3a92296b83cb5c706140a1d2855903906c6c2176766bdd58303643c28a6aa9950cec2f318cb4f97778705c394d5d1",
+            BVLC,
             name="imagenet",
-            file="SE-BN-Inception.caffemodel",
-            url="https://storage.openvinotoolkit.org/repositories/open_model_zoo/public/2021.4/se-inception/"
-            "SE-BN-Inception.caffemodel",
-            hash="sha384:b5d3a92296b83cb5c706140a1d2855903906c6c2176766bdd58303643c28a6aa"
-            "9950cec2f318cb4f97778705c394d5d1",
-            classes=1000,
-            preprocessing=BVLC,
-            source="ImageNet, by the authors, at Open Model Zoo",
-            licence="Apache-2.0 (authors); ImageNet terms",
+            licence=AUTHORS,
         ),
     ),
 }
@@ -232,7 +181,8 @@ FAMILY = Family(
     convert=convert,
     deviations=(
         "the layers of squeeze and excitation have biases, as in the released weights",
-        "RGB pixels scaled as in PyTorch, which the converted weights take; the authors' Caffe files take BGR",
+        "RGB pixels scaled as in PyTorch, which the converted weights take; the authors' Caffe files take BGR ("
+        "weights='caffe'; SENet-154's has no published hash: load it by path and give it their preprocessing)",
     ),
 )
 INCEPTION_FAMILY = Family(

@@ -3,7 +3,7 @@
 from keras_vision.layers.adaptive_pooling import AdaptiveAveragePool2D
 from keras_vision.layers.atrous_pooling import AtrousPooling2D
 from keras_vision.layers.average_classifier import average_classifier
-from keras_vision.layers.ceil_pooling import OverhangPadding2D, ceil_max_pool
+from keras_vision.layers.ceil_pooling import MAX_POOLINGS, OverhangPadding2D, ceil_max_pool, padded_max_pool
 from keras_vision.layers.channel_padding import ChannelPadding
 from keras_vision.layers.convolution import bn_relu, conv_bn_relu, conv_chain, conv_relu
 from keras_vision.layers.dense_crf import DenseCRF
@@ -15,6 +15,7 @@ from keras_vision.layers.residual import residual
 from keras_vision.layers.squeeze_excite import excitation, recalibrated_residual, squeeze_excite
 
 __all__ = [
+    "MAX_POOLINGS",
     "AdaptiveAveragePool2D",
     "AtrousPooling2D",
     "ChannelPadding",
@@ -35,6 +36,7 @@ __all__ = [
     "inception",
     "local_response_norm",
     "max_pool",
+    "padded_max_pool",
     "recalibrated_residual",
     "residual",
     "squeeze_excite",

@@ -1,4 +1,4 @@
-"""Max pooling whose output size is rounded up, as Caffe computes it."""
+"""Max pooling over the edge of a map, as Caffe and PyTorch compute it."""
 
 from typing import Any
 
@@ -54,3 +54,18 @@ def ceil_max_pool(x: Any, pool_size: int, strides: int, name: str, negative: boo
     side = (0, strides - 1)
     x = OverhangPadding2D((side, side), (pool_size, strides), lowest=negative, name=f"{name}_pad")(x)
     return layers.MaxPooling2D(pool_size, strides, name=name)(x)
+
+
+def padded_max_pool(x: Any, pool_size: int, strides: int, name: str) -> Any:
+    """Max pooling of the output of a ReLU, with half a window of padding on every side.
+
+    `(n, h, w, c) -> (n, floor((h + 2 * (pool_size // 2) - pool_size) / strides) + 1, ...)`. The padding is zeros, which
+    quantise well: after a ReLU nothing is lower.
+
+    Source: PyTorch's ``MaxPool2d(pool_size, strides, pool_size // 2)``.
+    """
+    x = layers.ZeroPadding2D(pool_size // 2, name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(pool_size, strides, name=name)(x)
+
+
+MAX_POOLINGS = {"ceil": ceil_max_pool, "padded": padded_max_pool}

@@ -11,7 +11,7 @@ from closeness import close
 from safetensors.numpy import save_file
 
 import keras_vision as kv
-from keras_vision.applications import densenet
+from keras_vision.applications import _densenet_files, densenet
 from keras_vision.errors import KerasVisionError
 from keras_vision.weights.loading import variables
 
@@ -119,7 +119,7 @@ def test_names_of_the_public_files_are_known(name, file, peer, images, tmp_path)
 
 def test_older_and_newer_names_of_torchvision_are_known():
     settings = densenet.TABLE["DenseNet121"]
-    modules = dict(densenet.torch_modules(**settings))
+    modules = dict(_densenet_files.torch_modules(**settings))
     for part, own in (("norm1", "1x1_bn"), ("conv1", "1x1"), ("norm2", "bn")):
         newer, older = (f"features.denseblock3.denselayer12.{p}" for p in (part, f"{part[:-1]}.{part[-1]}"))
         assert modules[newer] == f"dense3_12_{own}"
@@ -133,10 +133,10 @@ def test_preprocessing_equals_keras_applications():
     np.testing.assert_allclose(densenet.preprocess_input(pixels), expected, atol=1e-5)
 
 
-def test_torchvisions_files_bring_their_epsilon():
+def test_torchvisions_and_the_authors_files_bring_their_epsilon():
     for row, files in densenet.WEIGHTS.items():
         for known in files:
-            assert known.settings == (dict(epsilon=1e-5) if known.source.endswith("torchvision") else {})
+            assert known.settings == ({} if "Keras" in known.source else dict(epsilon=1e-5))
         assert densenet.TABLE[row]["epsilon"] == (1e-5 if files[0].settings else 1.001e-5)
 
 

@@ -61,12 +61,14 @@ def test_taps_have_the_sizes_of_table_1():
     assert not [name for name in taps if name.endswith(("_conv", "_bn", "_pad"))]
 
 
-@pytest.mark.parametrize(("layout", "strided"), [("keras", "conv3_1_1_conv"), ("torch", "conv3_1_2_conv")])
+@pytest.mark.parametrize(
+    ("layout", "strided"), [("keras", "conv3_1_1_conv"), ("torch", "conv3_1_2_conv"), ("caffe", "conv3_1_1_conv")]
+)
 def test_layouts_differ_in_bias_epsilon_and_stride(layout, strided):
     model = build("ResNet50", layout=layout, include_top=False)
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     assert {layer.use_bias for layer in convolutions} == {layout == "keras"}
-    assert model.get_layer("conv1_bn").epsilon == {"keras": 1.001e-5, "torch": 1e-5}[layout]
+    assert model.get_layer("conv1_bn").epsilon == (1.001e-5 if layout == "keras" else 1e-5)
     halving = {c.name for c in convolutions if c.name.startswith("conv3_1") and c.strides == (2, 2)}
     assert halving == {"conv3_1_shortcut_conv", strided}
 
@@ -165,10 +167,10 @@ def test_preprocessing_equals_keras_applications():
     np.testing.assert_allclose(resnet.preprocess_input(pixels), expected, atol=1e-5)
 
 
-def test_torchvisions_files_bring_their_layout():
+def test_public_files_bring_their_layout():
     for row, files in resnet.WEIGHTS.items():
         for known in files:
-            assert known.settings == (dict(layout="torch") if known.source.endswith("torchvision") else {})
+            assert known.settings.get("layout", "keras") in known.file + known.source.lower()
         assert resnet.TABLE[row]["layout"] == ("torch" if files[0].settings else "keras")
 
 
@@ -267,7 +269,7 @@ def test_nested_stages_survive_a_keras_file(flat_and_nested, tmp_path):
 # ------------------------------------------------------------------------------------------- wrong settings
 
 WRONG = [
-    ("ResNet50", dict(layout="caffe"), "layout='caffe'; accepted: 'keras', 'torch'"),
+    ("ResNet50", dict(layout="mxnet"), "layout='mxnet'; accepted: 'keras', 'torch', 'caffe'"),
     ("ResNet50", dict(block="inverted"), "block='inverted'; accepted: 'basic', 'bottleneck'"),
     ("ResNet18", dict(shortcut="D"), "shortcut='D'; accepted: 'A', 'B', None"),
     ("ResNet18", dict(blocks=(2, 2, 2)), r"blocks=\(2, 2, 2\); give 4 whole numbers"),

@@ -9,7 +9,7 @@ from naive_bn_inception import BatchNormNet, forward, normalise
 from safetensors.numpy import save_file
 
 import keras_vision as kv
-from keras_vision.applications import SEInception, SENet154, SEResNet50, SEResNeXt50, senet
+from keras_vision.applications import SEInception, SENet154, SEResNet50, SEResNeXt50, _senet_files, senet
 from keras_vision.errors import KerasVisionError
 
 TIMM = {"legacy_seresnet50": SEResNet50, "legacy_seresnext50_32x4d": SEResNeXt50, "legacy_senet154": SENet154}
@@ -20,7 +20,7 @@ SMALL = dict(blocks=(1, 1, 1, 1), weights=None, input_shape=(48, 48, 3), classes
 
 def state_dict(model):
     """Seeded arrays by timm's names, in PyTorch's layout, of the shapes of our variables."""
-    names = {ours: theirs for theirs, ours in senet.torch_modules(**senet.TABLE[model.card.name])}
+    names = {ours: theirs for theirs, ours in _senet_files.torch_modules(**senet.TABLE[model.card.name])}
     arrays = {}
     for layer in model.layers:
         for variable in layer.weights:

@@ -40,7 +40,8 @@ VARIABLES |= {"moving_mean": "running_mean", "moving_variance": "running_var"}
 def modules(name):
     """Our layer's name to torchvision's module."""
     family = importlib.import_module(f"keras_vision.applications.{kv.model_card(name).family}")
-    return {layer: module for module, layer in family.torch_modules(**family.TABLE[name])}
+    files = importlib.import_module(family.FAMILY.convert.__module__)
+    return {layer: module for module, layer in files.torch_modules(**family.TABLE[name])}
 
 
 def state_dict(model, network):
