@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from keras_vision.applications._public_files import (
     released_file,
     zoo_file,
 )
+from keras_vision.applications._resnet_files import torch_modules as resnet_modules
 from keras_vision.registry import WeightsFile
 from keras_vision.weights import from_channels_first
 
@@ -30,7 +32,7 @@ def stem_names(stem: Sequence[Any]) -> list[str]:
 
 def convert(arrays: Arrays, settings: Mapping[str, Any]) -> Arrays:
     """Names of Cadene and timm, of the authors' Caffe files and of the Keras port to the paper's."""
-    names = dict(torch_modules(**settings)) | dict(caffe_layers(**settings))
+    names = dict(torch_modules(**settings)) | dict(timm_modules(**settings)) | dict(caffe_layers(**settings))
     numbered = name_numbered_layers(from_channels_first(arrays, names), keras_layers(**settings))
     return with_dense_excitation(with_joined_groups(numbered))
 
@@ -48,6 +50,15 @@ def torch_modules(*, blocks: tuple[int, ...], stem: Sequence[Any], **settings: A
             yield f"{module}.downsample.1", f"{own}_shortcut_bn"
     for module, own in parts:
         yield from ((module.format(part), f"{own}_{part}") for part in ("conv", "bn"))
+
+
+def timm_modules(*, blocks: tuple[int, ...], **settings: Any) -> Iterator[tuple[str, str]]:
+    """Module of each layer in timm's own ResNets with squeeze and excitation, where torchvision's have one too."""
+    yield from resnet_modules(blocks=blocks)
+    for stage, count in enumerate(blocks, 1):
+        for position in range(count):
+            parts = ("fc1", "fc2")
+            yield from ((f"layer{stage}.{position}.se.{fc}", f"conv{stage + 1}_{position + 1}_se_{fc}") for fc in parts)
 
 
 def caffe_layers(*, blocks: tuple[int, ...], stem: Sequence[Any], **settings: Any) -> Iterator[tuple[str, str]]:
@@ -109,16 +120,17 @@ def with_dense_excitation(arrays: Arrays) -> Arrays:
 AUTHORS = "Apache-2.0 (authors); ImageNet terms"
 
 
-def timm_file(release: str, file: str, hash: str) -> WeightsFile:
-    """A release of timm: the authors' Caffe weights in PyTorch, or timm's own where they published none."""
-    return released_file(
-        "imagenet",
-        f"https://github.com/rwightman/pytorch-image-models/releases/download/{release}/{file}-{hash}.pth",
-        f"sha256:{hash}",
-        TORCH,
-        "by the authors, converted by Remi Cadene, at timm",
-        "Apache-2.0 (authors and timm); ImageNet terms",
-    )
+def timm_file(
+    release: str, file: str, hash: str, name: str = "imagenet", by: str = "by the authors, converted by Remi Cadene",
+    **settings: Any,
+) -> WeightsFile:  # fmt: skip
+    """A release of timm: by default the authors' Caffe weights in PyTorch, or timm's where they published none."""
+    url = f"https://github.com/rwightman/pytorch-image-models/releases/download/{release}/{file}-{hash}.pth"
+    licence = "Apache-2.0 (authors and timm); ImageNet terms"
+    return released_file(name, url, f"sha256:{hash}", TORCH, f"{by}, at timm", licence, **settings)
+
+
+wightman = partial(timm_file, "v0.1-weights", name="timm", by="by Ross Wightman", stride_in=2, pool="padded")
 
 
 def keras_files(model: str, md5: str, md5_notop: str) -> tuple[WeightsFile, WeightsFile]:
@@ -141,6 +153,7 @@ WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
             BVLC,
             licence=AUTHORS,
         ),
+        wightman("seresnet50_ra_224", "8efdb4bb"),
         *keras_files("seresnet50", "ff0ce1ed5accaad05d113ecef2d29149", "043777781b0d5ca756474d60bf115ef1"),
     ),
     "SEResNet101": (
@@ -173,6 +186,7 @@ WEIGHTS: Mapping[str, tuple[WeightsFile, ...]] = {
             BVLC,
             licence=AUTHORS,
         ),
+        wightman("seresnext50_32x4d_racm", "a304a460"),
         *keras_files("seresnext50", "5310dcd58ed573aecdab99f8df1121d5", "b0f23d2e1cd406d67335fb92d85cc279"),
     ),
     "SEResNeXt101": (

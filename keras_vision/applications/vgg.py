@@ -82,6 +82,12 @@ def torch_modules(*, convs: tuple[int, ...], batch_norm: bool, **settings: Any) 
     yield from zip(("classifier.0", "classifier.3", "classifier.6"), ("fc6", "fc7", "fc8"), strict=True)
 
 
+def timm_modules() -> Iterator[tuple[str, str]]:
+    """Modules of timm and of Cadene that torchvision calls otherwise."""
+    yield from zip(("pre_logits.fc1", "pre_logits.fc2", "head.fc"), ("fc6", "fc7", "fc8"), strict=True)
+    yield from zip(("linear0", "linear1", "last_linear"), ("fc6", "fc7", "fc8"), strict=True)
+
+
 def keras_layers(convs: tuple[int, ...]) -> Iterator[tuple[str, str]]:
     """Keras Applications' name of each layer."""
     for stage, count in enumerate(convs, 1):
@@ -90,9 +96,13 @@ def keras_layers(convs: tuple[int, ...]) -> Iterator[tuple[str, str]]:
 
 
 def convert(arrays: dict[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Keras Applications' and torchvision's names to the paper's, which Caffe's files have already."""
-    names = dict(torch_modules(**settings)) | dict(keras_layers(settings["convs"]))
-    return from_channels_first(arrays, names, flattened={"fc6": WIDTHS[-1]})
+    """Names of Keras Applications, torchvision, timm and Cadene to the paper's, which Caffe's files have already."""
+    names = dict(torch_modules(**settings)) | dict(timm_modules()) | dict(keras_layers(settings["convs"]))
+    converted = from_channels_first(arrays, names, flattened={"fc6": WIDTHS[-1]})
+    convolutions = [
+        key for key in ("fc6/kernel", "fc7/kernel") if key in converted and converted[key].ndim == 4
+    ]  # timm
+    return converted | {key: converted[key].reshape(-1, converted[key].shape[-1]) for key in convolutions}
 
 
 def authors_file(folder: str, md5: str, part: str = "") -> WeightsFile:

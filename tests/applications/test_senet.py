@@ -13,21 +13,22 @@ from keras_vision.applications import SEInception, SENet154, SEResNet50, SEResNe
 from keras_vision.errors import KerasVisionError
 
 TIMM = {"legacy_seresnet50": SEResNet50, "legacy_seresnext50_32x4d": SEResNeXt50, "legacy_senet154": SENet154}
+TIMM["seresnet50"] = SEResNet50
 VARIABLES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
 VARIABLES |= {"moving_mean": "running_mean", "moving_variance": "running_var"}
 SMALL = dict(blocks=(1, 1, 1, 1), weights=None, input_shape=(48, 48, 3), classes=5)
 
 
-def state_dict(model):
+def state_dict(model, modules):
     """Seeded arrays by timm's names, in PyTorch's layout, of the shapes of our variables."""
-    names = {ours: theirs for theirs, ours in _senet_files.torch_modules(**senet.TABLE[model.card.name])}
+    names = {ours: theirs for theirs, ours in modules(**senet.TABLE[model.card.name])}
     arrays = {}
     for layer in model.layers:
         for variable in layer.weights:
             key, shape = f"{names[layer.name]}.{VARIABLES[variable.name]}", tuple(variable.shape)
             if len(shape) > 1:
                 shape = shape[::-1] if len(shape) == 2 else (shape[3], shape[2], *shape[:2])
-            if "se_module" in key and len(shape) == 2:
+            if ".se" in key and len(shape) == 2:
                 shape = (*shape, 1, 1)
             arrays[key] = make_timm.seeded(key, shape)
     return arrays
@@ -35,13 +36,17 @@ def state_dict(model):
 
 @pytest.mark.parametrize("name", [
     "legacy_seresnet50",
+    "seresnet50",
     pytest.param("legacy_seresnext50_32x4d", marks=pytest.mark.slow),
     pytest.param("legacy_senet154", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_logits_equal_timms(name, tmp_path):
     size = make_timm.NETWORKS[name]
     arguments = dict(classifier_activation=None, input_shape=(size, size, 3))
-    save_file(state_dict(TIMM[name](weights=None, **arguments)), tmp_path / "weights.safetensors")
+    legacy = name.startswith("legacy")  # the others have torchvision's stride and pool
+    modules = _senet_files.torch_modules if legacy else _senet_files.timm_modules
+    arguments |= {} if legacy else dict(stride_in=2, pool="padded")
+    save_file(state_dict(TIMM[name](weights=None, **arguments), modules), tmp_path / "weights.safetensors")
     model = TIMM[name](weights=tmp_path / "weights.safetensors", **arguments)
     expected = np.load(make_timm.FILE)[name]
     actual = np.asarray(model(make_torchvision.image(size)))

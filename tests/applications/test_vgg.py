@@ -1,9 +1,12 @@
 """VGG against Table 1 and against Keras Applications in the same process."""
 
 import keras
+import make_timm
+import make_torchvision
 import numpy as np
 import pytest
 from closeness import close
+from safetensors.numpy import save_file
 
 import keras_vision as kv
 from keras_vision.applications import vgg
@@ -127,3 +130,36 @@ def test_exports_give_the_same_outputs(name, randomize, tmp_path):
     saved = kv.export.to_saved_model(model, tmp_path / "saved")
     for checked in (litert, saved):
         assert checked.max_difference <= 1e-4 * checked.output_range
+
+
+# ------------------------------------------------------------------------------------------------- timm, Cadene
+
+
+def test_logits_equal_timms_whose_first_dense_layers_are_convolutions(tmp_path):
+    arrays = {}
+    dense = {"fc6": ("pre_logits.fc1", (4096, 512, 7, 7)), "fc7": ("pre_logits.fc2", (4096, 4096, 1, 1))}
+    dense["fc8"] = ("head.fc", (1000, 4096))
+    modules = {ours: theirs for theirs, ours in vgg.torch_modules(**vgg.TABLE["VGG11"])}
+    for layer in kv.create_model("VGG11", weights=None, include_top=False).layers:
+        if layer.weights:
+            height, width, channels, filters = layer.kernel.shape
+            dense[layer.name] = (modules[layer.name], (filters, channels, height, width))
+    for module, shape in dense.values():
+        arrays[f"{module}.weight"] = make_timm.seeded(f"{module}.weight", shape)
+        arrays[f"{module}.bias"] = make_timm.seeded(f"{module}.bias", shape[:1])
+    save_file(arrays, tmp_path / "timm.safetensors")
+    model = kv.create_model("VGG11", weights=tmp_path / "timm.safetensors", classifier_activation=None)
+    expected = np.load(make_timm.FILE)["vgg11"]
+    assert 0.1 <= expected.std() <= 10
+    assert np.abs(np.asarray(model(make_torchvision.image(224))) - expected).max() <= 1e-4 * expected.std()
+
+
+def test_cadenes_names_mean_torchvisions():
+    names = {"classifier.0": "linear0", "classifier.3": "linear1", "classifier.6": "last_linear"}
+    settings, rng = vgg.TABLE["VGG11"], np.random.default_rng(0)
+    theirs = {f"{module}.weight": rng.normal(size=(5, 512 * 4)).astype("float32") for module in names}
+    cadenes = {f"{names[module]}.weight": theirs[f"{module}.weight"] for module in names}
+    expected, actual = vgg.convert(theirs, settings), vgg.convert(cadenes, settings)
+    assert expected.keys() == {"fc6/kernel", "fc7/kernel", "fc8/kernel"}
+    for key, array in expected.items():
+        np.testing.assert_array_equal(actual[key], array)

@@ -11,7 +11,8 @@ import numpy as np
 
 FILE = Path(__file__).with_name("timm.npz")
 NETWORKS = {  # timm's name: input size; at 224 the last window of pool1 hangs over, at 97 it does not
-    "legacy_seresnet50": 224, "legacy_seresnext50_32x4d": 97, "legacy_senet154": 97,
+    "legacy_seresnet50": 224, "legacy_seresnext50_32x4d": 97, "legacy_senet154": 97, "seresnet50": 224,
+    "vgg11": 224,
 }  # fmt: skip
 
 
