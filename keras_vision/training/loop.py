@@ -1,0 +1,193 @@
+"""One training loop for one device, several devices and several machines, which goes on after an interruption.
+
+It runs the `train_step` of a compiled Keras model, so losses, metrics, mixed precision, gradient accumulation and
+moving averages are Keras' own, and drives `keras.callbacks`. `Model.fit` is as good on one device; on several machines
+it fails (Keras 3.15), and it cannot begin in the middle of an epoch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_vision.errors import KerasVisionError
+from keras_vision.training import snapshot
+from keras_vision.training.snapshot import Place
+
+# Number of the epoch from 0, and its finished steps, to the batches that are left.
+Epochs = Callable[[int, int], tf.data.Dataset]
+Logs = dict[str, float]
+
+_AGREE_EVERY = 8  # steps after which several machines ask each other whether a snapshot is due
+
+
+def train(
+    model: keras.Model,
+    data: Epochs | tf.data.Dataset,
+    *,
+    epochs: int,
+    validation: tf.data.Dataset | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    strategy: tf.distribute.Strategy | None = None,
+    snapshots: Path | None = None,
+    every: float = 600.0,
+) -> list[Logs]:
+    """Train a compiled model; the metrics of each epoch.
+
+    With `snapshots`, an interrupted call goes on where the last one stopped, if the data are the same and in the same
+    order: with the same result, bit for bit, where TensorFlow's operations are deterministic
+    (`tf.config.experimental.enable_op_determinism`).
+
+    Args:
+        model: compiled; under a strategy, built and compiled in its scope and with `jit_compile=False`.
+        data: batches of all replicas together; or a function of the epoch and of the steps to leave out.
+        epochs: in all, those before an interruption included.
+        validation: batches, of which the metrics are called `val_...`.
+        callbacks: Keras' or others; what they count is in the snapshot, too (see `snapshot.counts_of`).
+        strategy: see `strategy_of`; None for the current one.
+        snapshots: file that is written after each epoch and every so often within it. With several machines it has to
+            be on a disk that all read.
+        every: seconds between snapshots.
+
+    Raises:
+        KerasVisionError: a model that is not compiled, no batches, a loss that is not finite, a worker that was lost,
+            or a snapshot of something else.
+    """
+    if not getattr(model, "compiled", False) or not isinstance(epochs, int) or epochs < 1:
+        raise KerasVisionError(f"epochs={epochs!r} of a model; give at least one, and compile the model first.")
+    loop = _Loop(model, data, epochs, validation, callbacks, strategy or tf.distribute.get_strategy(), snapshots, every)
+    try:
+        return loop.run()
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        raise KerasVisionError(
+            f"a worker was lost ({str(error).splitlines()[0]}). Start all of them again with the same command: "
+            "training goes on after the last snapshot."
+        ) from error
+
+
+@dataclasses.dataclass
+class _Loop:
+    model: keras.Model
+    data: Epochs | tf.data.Dataset
+    epochs: int
+    validation: tf.data.Dataset | None
+    own_callbacks: Sequence[keras.callbacks.Callback]
+    strategy: tf.distribute.Strategy
+    snapshots: Path | None
+    every: float
+
+    def run(self) -> list[Logs]:
+        model = self.model
+        self._build()
+        self.train_step, self.test_step = self._compiled(model.train_step), self._compiled(model.test_step)
+        self.callbacks = keras.callbacks.CallbackList(self.own_callbacks, model=model, epochs=self.epochs)
+        model.stop_training = False
+        self.callbacks.on_train_begin()
+        place = self._resumed()
+        self.saved = time.monotonic()
+        while place.epoch < self.epochs and not place.stopped:
+            place = self._epoch(place)
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        self.callbacks.on_train_end(place.history[-1] if place.history else None)
+        return list(place.history)
+
+    def _epoch(self, place: Place) -> Place:
+        self.callbacks.on_epoch_begin(place.epoch)
+        if not place.step:
+            self.model.reset_metrics()
+        for batch in self._batches(place):
+            self.callbacks.on_train_batch_begin(place.step)
+            logs = self.train_step(batch)
+            if not math.isfinite(loss := float(logs["loss"])):
+                raise KerasVisionError(self._not_finite(place, loss))
+            self.callbacks.on_train_batch_end(place.step, logs)
+            place = dataclasses.replace(place, step=place.step + 1)
+            if self._is_due(place.step):
+                self._save(place)
+        if not place.step:
+            raise KerasVisionError(f"epoch {place.epoch + 1} has no batches; give data of at least one.")
+        logs = {key: float(value) for key, value in self.model.get_metrics_result().items()} | self._validated()
+        self.callbacks.on_epoch_end(place.epoch, logs)
+        self.model.reset_metrics()
+        place = Place(place.epoch + 1, 0, (*place.history, logs), bool(self.model.stop_training))
+        self._save(place)
+        return place
+
+    def _validated(self) -> Logs:
+        if self.validation is None:
+            return {}
+        self.callbacks.on_test_begin()
+        self.model.reset_metrics()
+        for number, batch in enumerate(self.strategy.experimental_distribute_dataset(self.validation)):
+            self.callbacks.on_test_batch_begin(number)
+            self.callbacks.on_test_batch_end(number, self.test_step(batch))
+        logs = {key: float(value) for key, value in self.model.get_metrics_result().items()}
+        self.callbacks.on_test_end(logs)
+        return {f"val_{key}": value for key, value in logs.items()}
+
+    def _build(self) -> None:
+        """Create all variables now: under a strategy, TensorFlow cannot do it while it traces a step."""
+        spec = self.data(0, 0).element_spec if callable(self.data) else self.data.element_spec
+        with self.strategy.scope():
+            self.model.optimizer.build(self.model.trainable_variables)
+            self.model._symbolic_build(data_batch=spec)
+
+    def _compiled(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def run(batch: Any) -> Any:
+            self.strategy.run(step, args=(batch,))
+            return self.model.get_metrics_result()  # of all replicas
+
+        if self.model.run_eagerly:
+            return run
+        return tf.function(run, jit_compile=self.model.jit_compile, reduce_retracing=True)
+
+    def _batches(self, place: Place) -> Iterator[Any]:
+        left = self.data(place.epoch, place.step) if callable(self.data) else self.data.skip(place.step)
+        yield from self.strategy.experimental_distribute_dataset(left)
+
+    def _resumed(self) -> Place:
+        if self.snapshots is None or not self.snapshots.exists():
+            return Place()
+        return snapshot.load(self.snapshots, self.model, self.own_callbacks, self.strategy.num_replicas_in_sync)
+
+    def _is_due(self, step: int) -> bool:
+        if self.snapshots is None:
+            return False
+        due = time.monotonic() - self.saved >= self.every
+        if self._workers() == 1:
+            return due
+        if step % _AGREE_EVERY:
+            return False
+        mine = self.strategy.experimental_distribute_values_from_function(lambda _: tf.constant(float(due)))
+        return float(self.strategy.reduce("SUM", mine, axis=None)) > 0
+
+    def _save(self, place: Place) -> None:
+        if self.snapshots is None:
+            return
+        arrays = snapshot.arrays_of(self.model)  # on every worker: to read some variables, all have to take part
+        if self._is_chief():
+            counts = [snapshot.counts_of(callback) for callback in self.own_callbacks]
+            snapshot.save(self.snapshots, arrays, place, counts, self.strategy.num_replicas_in_sync)
+        self.saved = time.monotonic()
+
+    def _workers(self) -> int:
+        resolver = self.strategy.cluster_resolver
+        return len(resolver.cluster_spec().as_dict().get("worker", ())) or 1 if resolver else 1
+
+    def _is_chief(self) -> bool:
+        return self._workers() == 1 or self.strategy.cluster_resolver.task_id == 0
+
+    def _not_finite(self, place: Place, loss: float) -> str:
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        kept = f" {self.snapshots} keeps what was good." if self.snapshots and self.snapshots.exists() else ""
+        return (
+            f"the loss is {loss} in epoch {place.epoch + 1} at batch {place.step + 1}, with a learning rate of "
+            f"{rate:g}.{kept} Lower the rate, clip the gradients, or look at this batch."
+        )
