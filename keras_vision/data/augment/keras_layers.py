@@ -41,7 +41,7 @@ _MIXING = (keras.layers.CutMix, keras.layers.MixUp)
 def keras_photometric(layer: keras.layers.Layer) -> KerasPhotometric:
     """An augmentation layer of Keras that changes one image, such as `keras.layers.RandomErasing`, as a Photometric.
 
-    The layer is copied; its own `seed` plays no part. Its `value_range` must be (0, 255), the default of most. Keras draws
+    The layer is copied; its own `seed` plays no part. Its `value_range` must be (0, 255). Keras draws
     the probability of `RandomErasing(factor=p)` itself between 0 and p; `factor=(p, p)` erases with probability p.
 
     Raises:

@@ -49,10 +49,9 @@ class ColorDistortion:
 
     def __call__(self, pixels: Any, seed: Any) -> Any:
         draws = tf.random.stateless_uniform([8], seed)
-        ranges = tf.constant(
-            [(-self.brightness, self.brightness), self.saturation, (-self.hue, self.hue), self.contrast]
-        )
-        amounts = ranges[:, 0] + (ranges[:, 1] - ranges[:, 0]) * draws[:4]
+        ends = (-self.brightness, self.brightness), self.saturation, (-self.hue, self.hue), self.contrast
+        low, high = tf.unstack(tf.constant(ends, tf.float32), axis=1)
+        amounts = low + (high - low) * draws[:4]
         order = tf.argsort(draws[4:])
         for step in range(4):
             pixels = self._change(pixels, order[step], amounts)

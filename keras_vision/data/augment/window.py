@@ -70,7 +70,7 @@ def show(pixels: Any, window: Window, size: tuple[int, int], fill: float = 0.0) 
         kernel_type="triangle",
         antialias=True,
     )[0]
-    return _mirrored(shown, window) + fill
+    return _mirrored(shown + fill, window)  # the sum first: graphs would merge it with a sum that follows
 
 
 def show_mask(mask: Any, window: Window, size: tuple[int, int], void: int) -> Any:
