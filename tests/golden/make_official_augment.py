@@ -48,7 +48,9 @@ def main() -> None:
     from official.vision.ops import augment
 
     pixels = tf.constant(image())
-    np.savez_compressed(FILE, **{name: getattr(augment, op)(pixels, *given).numpy() for name, (op, given) in CALLS.items()})
+    np.savez_compressed(
+        FILE, **{name: getattr(augment, op)(pixels, *given).numpy() for name, (op, given) in CALLS.items()}
+    )
     print(FILE, FILE.stat().st_size)
 
 

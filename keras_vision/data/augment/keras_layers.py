@@ -164,20 +164,21 @@ def _aug_mix(layer: Any, images: Any, seed: Any) -> Any:
     the mixture is Keras': chains of up to `chain_depth` operations, "none" among them, weights of a Dirichlet
     distribution over the chains and of a Beta distribution between the image and the mixture (arXiv 1912.02781).
     """
-    names = layer._augment_layers
+    parts = [getattr(layer, name) for name in layer._augment_layers]
     seeds = _Seeds(seed)
     shares = layer._sample_from_dirichlet([layer.num_chains], layer.alpha, seeds)
     kept = layer.backend.random.beta((), layer.alpha, layer.alpha, seed=seeds)
-    mixture = tf.zeros_like(images)
-    for chain in range(layer.num_chains):
-        changed = images
-        for _ in range(layer.chain_depth):
-            which = tf.random.stateless_uniform([], seeds.next(), 0, len(names) + 1, tf.int32)
-            step = seeds.next()  # of its own, because a graph traces all branches and eager execution takes one
-            ways = [functools.partial(_drawn, getattr(layer, name), changed, step) for name in names]
-            changed = tf.switch_case(which, [*ways, functools.partial(tf.identity, changed)])
-        mixture += shares[chain] * changed
-    return kept * images + (1.0 - kept) * mixture
+
+    def step(changed: Any, key: Any) -> Any:
+        which = tf.random.stateless_uniform([], key, 0, len(parts) + 1, tf.int32)
+        ways = [functools.partial(_drawn, part, changed, tf.random.fold_in(key, 1)) for part in parts]
+        return tf.ensure_shape(tf.switch_case(which, [*ways, functools.partial(tf.identity, changed)]), images.shape)
+
+    def chain(key: Any) -> Any:
+        return tf.foldl(step, tf.random.split(key, layer.chain_depth), images)
+
+    chains = tf.map_fn(chain, tf.random.split(seeds.next(), layer.num_chains), fn_output_signature=images.dtype)
+    return kept * images + (1.0 - kept) * tf.tensordot(shares, chains, 1)
 
 
 def _drawn(layer: Any, images: Any, seed: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class ColorDistortion:
 
     That there is one is said by Szegedy et al. (arXiv 1409.4842, section 6), after Howard (arXiv 1312.5402, section
     2.2: factors from 0.5 to 1.5 in random order). The defaults are those of TF-slim's `inception_preprocessing`, which
-    takes one of four orders; here all 24 are as likely. Clipped to 0–255 at the end.
+    takes one of four orders; here all 24 are as likely. Clipped to 0–255 at the end, as there.
 
     Attributes:
         brightness: largest change, added, in grey levels.
@@ -48,22 +49,27 @@ class ColorDistortion:
         span("contrast", self.contrast, zero=True)
 
     def __call__(self, pixels: Any, seed: Any) -> Any:
-        draws = tf.random.stateless_uniform([8], seed)
-        ends = (-self.brightness, self.brightness), self.saturation, (-self.hue, self.hue), self.contrast
-        low, high = tf.unstack(tf.constant(ends, tf.float32), axis=1)
-        amounts = low + (high - low) * draws[:4]
-        order = tf.argsort(draws[4:])
-        for step in range(4):
-            pixels = self._change(pixels, order[step], amounts)
+        low_high = self._changes()
+        amounts, keys = tf.unstack(tf.random.stateless_uniform([2, len(low_high)], seed))
+        order = tf.argsort(keys)
+        for step in range(len(low_high)):
+            ways = [
+                functools.partial(change, pixels, low + (high - low) * amounts[number])
+                for number, (change, low, high) in enumerate(low_high)
+            ]
+            pixels = tf.switch_case(order[step], ways)
         return tf.clip_by_value(pixels, 0.0, 255.0)
 
-    def _change(self, pixels: Any, which: Any, amounts: Any) -> Any:
-        return tf.switch_case(which, [
-            lambda: pixels + amounts[0],
-            lambda: tf.image.adjust_saturation(pixels, amounts[1]),
-            lambda: tf.image.adjust_hue(pixels, amounts[2]),
-            lambda: tf.image.adjust_contrast(pixels, amounts[3]),
-        ])  # fmt: skip
+    def _changes(self) -> list[tuple[Callable[[Any, Any], Any], float, float]]:
+        """The changes that do something, and the ranges of their amounts."""
+        changes = [
+            (tf.add, -self.brightness, self.brightness),
+            (tf.image.adjust_saturation, *self.saturation),
+            (tf.image.adjust_hue, -self.hue, self.hue),
+            (tf.image.adjust_contrast, *self.contrast),
+        ]
+        nothing = (0, 1, 0, 1)
+        return [change for change, none in zip(changes, nothing, strict=True) if change[1:] != (none, none)]
 
 
 @dataclasses.dataclass(frozen=True)

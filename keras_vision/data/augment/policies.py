@@ -56,6 +56,8 @@ def auto_augment(
     sub_policies = named[policy] if isinstance(policy, str) else policy
     operation = functools.partial(_operation, official, cutout_const=cutout_const, translate_const=translate_const)
     parts = [[(operation(name, level), probability(name, rate)) for name, rate, level in part] for part in sub_policies]
+    if not parts:
+        raise KerasVisionError(f"policy={policy!r} has no sub-policy; give one or more.")
     return Policy(tuple(map(tuple, parts)))
 
 
