@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 
 from keras_vision.errors import KerasVisionError
 
@@ -27,6 +28,17 @@ def at_least(name: str, value: float, lowest: float) -> float:
     """
     if not lowest <= value < math.inf:
         raise KerasVisionError(f"{name}={value!r}; give a finite number, at least {lowest}.")
+    return value
+
+
+def count(name: str, value: float, lowest: int) -> float:
+    """A whole number that is not below `lowest`.
+
+    Raises:
+        KerasVisionError: it is not.
+    """
+    if not isinstance(value, Integral) or value < lowest:
+        raise KerasVisionError(f"{name}={value!r}; give a whole number, at least {lowest}.")
     return value
 
 

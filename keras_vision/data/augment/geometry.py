@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vision.data.augment.arguments import at_least, probability, span
+from keras_vision.data.augment.arguments import count, probability, span
 from keras_vision.data.augment.window import Window
 from keras_vision.errors import KerasVisionError
 
@@ -43,7 +43,7 @@ class AreaCrop:
     def __post_init__(self) -> None:
         span("area", self.area, 1.0)
         span("aspect", self.aspect)
-        at_least("tries", self.tries, 1)
+        count("tries", self.tries, 1)
         probability("mirror", self.mirror)
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any) -> Window:
@@ -81,7 +81,8 @@ class ScaleJitter:
     mirror: float = 0.5
 
     def __post_init__(self) -> None:
-        span("scales", self.scales)
+        for scale in span("scales", self.scales):
+            count("scales", scale, 1)
         probability("mirror", self.mirror)
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any) -> Window:
@@ -111,7 +112,7 @@ class CentrePatchCrop:
     mirror: float = 0.5
 
     def __post_init__(self) -> None:
-        at_least("shorter", self.shorter, 1)
+        count("shorter", self.shorter, 1)
         probability("mirror", self.mirror)
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any) -> Window:
@@ -142,7 +143,7 @@ class Translation:
     mirror: float = 0.5
 
     def __post_init__(self) -> None:
-        at_least("pixels", self.pixels, 0)
+        count("pixels", self.pixels, 0)
         probability("mirror", self.mirror)
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any) -> Window:
@@ -198,7 +199,7 @@ class PaddedCrop:
     mirror: float = 0.5
 
     def __post_init__(self) -> None:
-        at_least("pad", self.pad, 0)
+        count("pad", self.pad, 0)
         probability("mirror", self.mirror)
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any) -> Window:
@@ -222,7 +223,7 @@ class CentreCrop:
 
     def __post_init__(self) -> None:
         if self.shorter is not None:
-            at_least("shorter", self.shorter, 1)
+            count("shorter", self.shorter, 1)
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any = None) -> Window:
         if self.shorter is None:

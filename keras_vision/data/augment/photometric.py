@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_vision.data.augment.arguments import at_least, probability, span
+from keras_vision.data.augment.arguments import at_least, count, probability, span
 from keras_vision.errors import KerasVisionError
 
 # Of the covariance of ImageNet's RGB pixels on the scale 0–1, largest first; one eigenvector per column.
@@ -117,7 +117,7 @@ class Cutout:
     rate: float = 1.0
 
     def __post_init__(self) -> None:
-        at_least("size", self.size, 1)
+        count("size", self.size, 1)
         probability("rate", self.rate)
 
     def __call__(self, pixels: Any, seed: Any) -> Any:
@@ -151,7 +151,7 @@ class HideAndSeek:
         if not isinstance(self.sizes, Sequence) or not self.sizes:
             raise KerasVisionError(f"sizes={self.sizes!r}; give one or more sides of patches, such as (16, 32).")
         for size in self.sizes:
-            at_least("sizes", size, 0)
+            count("sizes", size, 0)
         probability("rate", self.rate)
 
     def __call__(self, pixels: Any, seed: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vision.data.augment.arguments import at_least, probability
+from keras_vision.data.augment.arguments import at_least, count, probability
 from keras_vision.data.augment.photometric import Cutout
 from keras_vision.errors import KerasVisionError
 
@@ -84,7 +84,7 @@ def rand_augment(
     Raises:
         KerasVisionError: tf-models-official is not installed, or an argument makes no sense.
     """
-    at_least("layers", layers, 1)
+    count("layers", layers, 1)
     probability("rate", rate)
     unknown = sorted({*exclude} - {*OPERATIONS})
     if unknown:

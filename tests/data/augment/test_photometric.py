@@ -47,6 +47,10 @@ def test_the_same_eagerly_and_in_graphs(name):
     assert changed > 30
 
 
+def test_without_any_range_nothing_changes():
+    np.testing.assert_array_equal(augment.ColorDistortion(**NOTHING)(tf.constant(_pixels()), (1, 2)), _pixels())
+
+
 def _by_colorsys(pixels, change):
     flat = [change(*colorsys.rgb_to_hsv(*(pixel / 255.0))) for pixel in pixels.reshape(-1, 3)]
     return np.array([colorsys.hsv_to_rgb(*pixel) for pixel in flat]).reshape(pixels.shape) * 255

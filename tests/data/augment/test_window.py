@@ -95,6 +95,25 @@ def test_masks_go_where_their_images_go(name, axis):
     assert compared > 20 * 100
 
 
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_shown_the_same_eagerly_and_in_a_map(name):
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 256, (61, 47, 3), dtype=np.uint8)
+    mask = rng.integers(0, 21, (61, 47), dtype=np.uint8)
+
+    def shown(seed):
+        window = GEOMETRIES[name](tf.shape(pixels)[:2], (24, 20), tf.stack([seed, 7]))
+        image = augment.show(tf.constant(pixels), window, (24, 20), fill=128.0)
+        # A sum after a sum is what graphs like to merge.
+        return augment.PCAColor()(image, tf.stack([seed, 8])), augment.show_mask(mask, window, (24, 20), VOID)
+
+    mapped = tf.data.Dataset.range(30).map(shown).as_numpy_iterator()
+    for number, (image, classes) in enumerate(mapped):
+        same_image, same_classes = shown(tf.constant(number, tf.int64))
+        np.testing.assert_array_equal(image, same_image)
+        np.testing.assert_array_equal(classes, same_classes)
+
+
 @pytest.mark.parametrize("name", ["Translation", "PaddedCrop", "ScaleAndCrop"])
 def test_at_the_same_scale_an_image_is_its_own_mask(name):
     mask = np.random.default_rng(2).integers(1, 200, (24, 20), dtype=np.uint8)
