@@ -149,7 +149,9 @@ class _SeededLayer:
 
 def _copy(layer: Any) -> Any:
     try:
-        return layer.__class__.from_config(layer.get_config())
+        return layer.__class__.from_config(
+            layer.get_config() | {"dtype": "float32"}
+        )  # even if Keras' policy is float16
     except (TypeError, ValueError) as error:
         raise KerasVisionError(
             f"Keras cannot make {layer.name} again from its own settings ({error}); give ranges that lie inside the "

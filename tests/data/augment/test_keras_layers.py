@@ -1,5 +1,6 @@
 """Keras' layers as functions of a seed: reproducible, distributed as Keras' own calls, without touching the layer."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -178,6 +179,18 @@ class Unrepeatable(layers.RandomBrightness):
 def test_what_cannot_work_is_refused(call, message):
     with pytest.raises(KerasVisionError, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", ["RandAugment", "RandomErasing"])
+def test_pixels_stay_float32_where_networks_compute_in_float16(name):
+    expected = augment.keras_photometric(LAYERS[name]())(_images(1)[0], (8, 9))
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        got = augment.keras_photometric(LAYERS[name]())(_images(1)[0], (8, 9))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert got.dtype == tf.float32
+    np.testing.assert_array_equal(got, expected)
 
 
 def test_the_seed_of_the_layer_plays_no_part():
