@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_vision.data import augment
     from keras_vision.data.annotated_images import (
         BoxedImages,
         CaptionedImages,
@@ -45,6 +46,7 @@ __all__ = [
     "LabelledImages",
     "MultiLabelImages",
     "SegmentedImages",
+    "augment",
     "bsds500",
     "camvid",
     "camvid_original",
@@ -103,6 +105,8 @@ _HOMES = {  # module -> the public names it has
 
 
 def __getattr__(name: str) -> Any:
+    if name == "augment":
+        return importlib.import_module(f"{__name__}.augment")
     for home, names in _HOMES.items():
         if name in names:
             value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)

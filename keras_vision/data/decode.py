@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_vision.data.augment.geometry import CentreCrop
+from keras_vision.data.augment.window import show
 from keras_vision.runtime.preprocessing import Preprocessing
 
 _ORIENTATION = 0x0112
@@ -38,22 +40,8 @@ def resize_and_crop(pixels: Any, preprocessing: Preprocessing) -> Any:
 
     Takes only the part of the image that the crop shows, as `Preprocessing.source_box` does.
     """
-    size = tf.constant(preprocessing.size, tf.float32)
-    source = tf.cast(tf.shape(pixels)[:2], tf.float32)
-    if preprocessing.resize_shorter is None:
-        scale, offset = size / source, tf.zeros(2)
-    else:
-        resized = tf.maximum(tf.round(source * (preprocessing.resize_shorter / tf.reduce_min(source))), 1.0)
-        scale, offset = resized / source, tf.floor((resized - size) / 2)
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=tf.cast(pixels, tf.float32)[None],
-        size=preprocessing.size,
-        scale=scale,
-        translation=-offset,
-        kernel_type="triangle",
-        antialias=True,
-    )[0]
-    return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+    window = CentreCrop(preprocessing.resize_shorter)(tf.shape(pixels)[:2], preprocessing.size)
+    return tf.clip_by_value(tf.round(show(pixels, window, preprocessing.size)), 0.0, 255.0)
 
 
 def load_pixels(encoded: Any, preprocessing: Preprocessing) -> Any:

@@ -46,6 +46,11 @@ class Augmentation:
     geometry: Geometry
     photometric: tuple[Photometric, ...] = ()
 
+    @property
+    def mask_safe(self) -> bool:
+        """False where a photometric change also moves pixels, as RandAugment does: a mask would stay behind."""
+        return not any(getattr(change, "moves_pixels", False) for change in self.photometric)
+
 
 def show(pixels: Any, window: Window, size: tuple[int, int], fill: float = 0.0) -> Any:
     """Antialiased bilinear resampling, `(h, w, c) -> (*size, c)`, float32.
@@ -56,24 +61,38 @@ def show(pixels: Any, window: Window, size: tuple[int, int], fill: float = 0.0) 
         size: height and width of the result.
         fill: value of what lies outside the image.
     """
-    return _resampled(tf.cast(pixels, tf.float32) - fill, window, size, "triangle", antialias=True) + fill
-
-
-def show_mask(mask: Any, window: Window, size: tuple[int, int], void: int) -> Any:
-    """The class nearest to the centre of each cell, `(h, w) -> size`; `void` outside the image."""
-    shifted = tf.cast(mask, tf.float32)[..., None] - void
-    shown = _resampled(shifted, window, size, "box", antialias=False)
-    return tf.cast(tf.round(shown[..., 0] + void), mask.dtype)
-
-
-def _resampled(pixels: Any, window: Window, size: tuple[int, int], kernel: str, antialias: bool) -> Any:
     scale = tf.constant(size, tf.float32) / window.extent
     shown = tf.raw_ops.ScaleAndTranslate(
-        images=pixels[None],
+        images=(tf.cast(pixels, tf.float32) - fill)[None],
         size=size,
         scale=scale,
         translation=-window.offset * scale,
-        kernel_type=kernel,
-        antialias=antialias,
+        kernel_type="triangle",
+        antialias=True,
     )[0]
+    return _mirrored(shown + fill, window)  # the sum first: graphs would merge it with a sum that follows
+
+
+def show_mask(mask: Any, window: Window, size: tuple[int, int], void: int) -> Any:
+    """The class under the centre of each cell, `(h, w) -> size`; `void` outside the image.
+
+    A centre between two pixels takes the lower right one: classes are chosen, never averaged.
+    """
+    rows, rows_inside = _under_centres(window.offset[0], window.extent[0], size[0], tf.shape(mask)[0])
+    columns, columns_inside = _under_centres(window.offset[1], window.extent[1], size[1], tf.shape(mask)[1])
+    shown = tf.gather(tf.gather(mask, rows), columns, axis=1)
+    inside = rows_inside[:, None] & columns_inside[None, :]
+    return _mirrored(tf.where(inside, shown, tf.cast(void, mask.dtype)), window)
+
+
+def _under_centres(offset: Any, extent: Any, cells: int, length: Any) -> tuple[Any, Any]:
+    """For each cell along one axis: the source pixel, clipped to the image, and whether it lies inside, `(cells,)`."""
+    # A tf.function turns a division by a constant into a less exact product, but leaves this kind as it is.
+    cell = tf.math.divide_no_nan(extent, float(cells))
+    centres = offset + (tf.range(cells, dtype=tf.float32) + 0.5) * cell
+    pixels = tf.cast(tf.floor(centres), tf.int32)
+    return tf.clip_by_value(pixels, 0, length - 1), (pixels >= 0) & (pixels < length)
+
+
+def _mirrored(shown: Any, window: Window) -> Any:
     return tf.cond(window.mirror, lambda: tf.reverse(shown, [1]), lambda: shown)
