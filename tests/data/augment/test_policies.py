@@ -1,7 +1,6 @@
-"""Policies of tf-models-official. Most tests need it: pip install "keras-vision[models]"; they are skipped without."""
+"""Policies of tf-models-official, against its own functions. They need it, and are slow: by hand, and in .ci/run."""
 
 import itertools
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +10,8 @@ from scipy import stats
 from keras_vision import KerasVisionError
 from keras_vision.data import augment
 from keras_vision.data.augment.policies import OPERATIONS
+
+pytestmark = pytest.mark.slow
 
 SIGNIFICANT = 1e-3
 POLICIES = ("v0", "reduced_imagenet", "reduced_cifar10", "svhn", "vit", "simple", "test", "panoptic_deeplab_policy")
@@ -28,13 +29,6 @@ def _images(count):
 def _mapped(change, images):
     seeds = np.random.default_rng(1).integers(0, 2**31, (len(images), 2)).astype(np.int32)
     return seeds, [*tf.data.Dataset.from_tensor_slices((images, seeds)).map(change).as_numpy_iterator()]
-
-
-@pytest.mark.parametrize("call", [augment.auto_augment, augment.rand_augment])
-def test_without_the_extra_the_error_says_how_to_get_it(call, monkeypatch):
-    monkeypatch.setitem(sys.modules, "official.vision.ops.augment", None)  # as if it could not be found
-    with pytest.raises(KerasVisionError, match=r'pip install "keras-vision\[models\]"'):
-        call()
 
 
 @pytest.mark.parametrize("name", [*POLICIES, None])

@@ -1,5 +1,7 @@
 """The ready-made augmentations: what they are made of, what they refuse, and that they run on photographs."""
 
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -97,3 +99,10 @@ def test_photographs(name, shared):
     assert augmentation.mask_safe
     different = len({image.tobytes() for image in mapped})
     assert different == (1 if name == "evaluation" else 12)
+
+
+@pytest.mark.parametrize("call", [augment.auto_augment, augment.rand_augment])
+def test_without_the_extra_the_error_says_how_to_get_it(call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "official.vision.ops.augment", None)  # as if it could not be found
+    with pytest.raises(KerasVisionError, match=r'pip install "keras-vision\[models\]"'):
+        call()
