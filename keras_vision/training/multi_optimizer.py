@@ -44,7 +44,7 @@ class MultiOptimizer(keras.optimizers.Optimizer):
 
     def _owner(self, variable: Any) -> int:
         """The number of the part that a weight belongs to."""
-        owners = [i for i, (_, paths) in enumerate(self.parts) if paths is not None and variable.path in paths]
+        owners = [i for i, (_, paths) in enumerate(self.parts) if any(_same(variable.path, p) for p in paths or ())]
         rest = [i for i, (_, paths) in enumerate(self.parts) if paths is None]
         if len(owners) > 1 or not owners + rest:
             raise KerasVisionError(f"{variable.path} belongs to {len(owners)} of the optimizers; name it in one.")
@@ -71,6 +71,11 @@ class MultiOptimizer(keras.optimizers.Optimizer):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MultiOptimizer:
         parts = [(keras.optimizers.deserialize(optimizer), paths) for optimizer, paths in config["optimizers"]]
         return cls(parts, name=config["name"])
+
+
+def _same(path: str, other: str) -> bool:
+    """Whether two paths are of one weight: a model read from a file has no names of outer models in them."""
+    return f"/{path}".endswith(f"/{other}") or f"/{other}".endswith(f"/{path}")
 
 
 def _paths(layers: Any) -> tuple[str, ...] | None:
