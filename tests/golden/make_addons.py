@@ -31,7 +31,7 @@ AVERAGES: dict[str, dict[str, Any]] = {  # arguments of MovingAverage
 }
 CUTOUTS = {  # height and width of the mask, and its centres
     "inside": ((4, 4), ((4, 5), (3, 6))),
-    "over_the_edge": ((6, 2), ((0, 0), (9, 11))),
+    "over_the_edge": ((6, 6), ((0, 0), (9, 11))),
     "oblong": ((2, 8), ((5, 3), (8, 8))),
 }
 F_BETA = tuple(itertools.product((None, "micro", "macro", "weighted"), (1.0, 0.5, 2.0), (None, 0.5), (False, True)))
