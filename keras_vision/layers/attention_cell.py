@@ -60,6 +60,15 @@ class AttentionCell(layers.Layer):
             self.queries = layers.Identity(name="queries")
             self.scored = layers.Attention(use_scale=scale, name="scored")
 
+    def build(self, x_shape: tuple, states_shape: Any, memory_shape: tuple, mask_shape: Any = None) -> None:
+        n, output = x_shape[0], self.cell.output_size
+        if not self.cell.built:  # a cell from a file is
+            self.cell.build((n, x_shape[-1] + self.units))
+        self.keys.build(memory_shape)
+        self.queries.build((n, 1, output))
+        self.scored.build([(n, 1, self.key_units), memory_shape, (*memory_shape[:-1], self.key_units)])
+        self.combined.build((n, output + memory_shape[-1]))
+
     def get_initial_state(self, batch_size: Any) -> list[Any]:
         """Zeros: the cell's states and the attention."""
         states = keras.tree.flatten(self.cell.get_initial_state(batch_size=batch_size))
