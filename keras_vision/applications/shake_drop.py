@@ -1,6 +1,6 @@
 """PyramidNet (Han et al., 2017) with ShakeDrop (Yamada et al., 2018): branches scaled at random in training.
 
-Block k of L has ``16 + k * alpha / L`` maps, rounded down (PyramidNet, Equation 3); its branch survives with
+Block k of L has ``16 + k * alpha / L`` maps, rounded down (additive PyramidNet, Equation 2); its branch survives with
 probability ``1 - k / L * (1 - survival)`` (ShakeDrop's linear decay).
 """
 
@@ -24,7 +24,7 @@ conv = partial(conv_bn_relu, epsilon=EPSILON, padding="both", kernel_initializer
 
 
 def shortcut_to(x: Any, filters: int, stride: int, *, name: str) -> Any:
-    """A block's input in the shape of its output: means of 2x2 cells for a stride, then maps of zeros (section 4.3)."""
+    """A block's input in the shape of its output: means of 2x2 cells for a stride, then maps of zeros."""
     if stride > 1:  # "same" leaves an odd last row, as the convolutions of the branch do
         x = layers.AveragePooling2D(stride, stride, "same", name=f"{name}_pool")(x)
     return ChannelPadding((0, filters - x.shape[-1]), name=f"{name}_shortcut")(x)

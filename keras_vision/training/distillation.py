@@ -20,7 +20,7 @@ class Distiller(keras.Model):
 
     - Distillation: `temperature` 2 to 20 and a small `hard` (Hinton et al., 2015, section 2).
     - Label refinement: `temperature=1, hard=0`; a student of the teacher's own kind, trained to convergence, is the
-      next teacher (Bagherinezhad et al., 2018, section 3).
+      next teacher (Bagherinezhad et al., 2018).
 
     Evaluation, prediction and `save` are the student's own.
 

@@ -61,7 +61,7 @@ class TwoStageSmoothing(keras.callbacks.Callback):
         loss: the loss that the model is compiled with.
         first_stage: epochs with smoothing.
 
-    Source: Xu et al. (2020), Algorithm 2 (TSLA).
+    Source: Xu et al. (2020), "TSLA".
     """
 
     def __init__(self, loss: SmoothedCrossentropy, first_stage: int):

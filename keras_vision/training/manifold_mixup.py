@@ -55,7 +55,8 @@ class ManifoldMixUp(keras.Model):
         super().__init__(**kwargs)
         if not hasattr(network, "operations") or len(network.outputs) != 1:
             raise KerasVisionError(f"{network.name}: give a functional network of one output.")
-        known = [IMAGE, *(layer.name for layer in network.layers)]
+        inner = [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
+        known = [IMAGE, *(layer.name for layer in inner)]
         if not places or not set(places) <= set(known):
             raise KerasVisionError(f"places={tuple(places)!r}; give one or more of the layers: {', '.join(known)}.")
         if not alpha > 0:

@@ -55,7 +55,7 @@ def test_shake_shake_has_the_parameters_of_table_1(width, millions):
 
 @pytest.mark.parametrize(("alpha", "millions"), [(48, 1.7), (84, 3.8), (270, 28.3)])
 def test_pyramid_net_has_about_the_published_parameters(alpha, millions):
-    """Han et al., Table 4; the last is 28.49 by their Equation 3."""
+    """As Han et al. print them; by their Equation 2 the last is 28.49."""
     count = build("ShakeDropPyramidNet110CIFAR", alpha=alpha).card.trainable_parameters
     assert count == pyramid_parameters(alpha)
     assert count / 1e6 == pytest.approx(millions, rel=0.025)

@@ -15,7 +15,7 @@ X, Y = rng.normal(0, 1, (6, 4)).astype("float32"), rng.integers(0, 3, 6)
 
 def network():
     keras.utils.set_random_seed(0)
-    image = keras.Input((4,))
+    image = keras.Input((4,), name="given")
     x = keras.layers.Dense(5, "tanh", name="one")(image)
     y = keras.layers.Dense(5, "tanh", name="two")(x)
     x = keras.layers.Add(name="sum")([x, y])  # a branch around "two"
@@ -113,9 +113,9 @@ def test_a_registered_network_learns_digits_and_moves_its_statistics():
     assert model.evaluate(x[500:], data.target[500:600], verbose=0)[1] > 0.8
 
 
-@pytest.mark.parametrize("places", [(), ("conv1",), ("one", "three")])
+@pytest.mark.parametrize("places", [(), ("conv1",), ("one", "three"), ("given",)])
 def test_unknown_places_are_errors(places):
-    with pytest.raises(KerasVisionError, match=r"give one or more of the layers: image, .* one, two, sum, out"):
+    with pytest.raises(KerasVisionError, match=r"give one or more of the layers: image, one, two, sum, out"):
         ManifoldMixUp(network(), places)
 
 
