@@ -35,7 +35,7 @@ class ManifoldMixUp(keras.Model):
     For each batch, draws one of the places, ``share ~ Beta(alpha, alpha)`` and an order of the batch; the place's
     outputs ``x`` become ``share * x + (1 - share) * x[order]``, and the loss ``share * loss(y) + (1 - share) *
     loss(y[order])``, which for cross-entropy is that of mixed labels. Metrics in training compare with the labels `y`
-    alone. Evaluation, prediction and `save` are the network's own.
+    alone. Evaluation, prediction and `save` are the network's own. On TensorFlow, training runs without XLA.
 
     Args:
         network: functional; one output.
@@ -63,6 +63,7 @@ class ManifoldMixUp(keras.Model):
             raise KerasVisionError(f"alpha={alpha!r}; give a number above 0.")
         self.network, self.places, self.alpha = network, tuple(places), alpha
         self.generator = keras.random.SeedGenerator(seed)
+        self.supports_jit = keras.backend.backend() != "tensorflow"  # whose XLA cannot draw from a Beta distribution
         self._draw: tuple[Any, Any, Any] | None = None  # place, share and order of the batch in this step
         mixing = self._with_mixing(network)
         self._mixing = lambda: mixing  # hidden from Keras, which would list every layer twice

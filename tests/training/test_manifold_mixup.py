@@ -119,6 +119,14 @@ def test_unknown_places_are_errors(places):
         ManifoldMixUp(network(), places)
 
 
+def test_trains_without_xla_which_cannot_draw_from_a_beta_distribution():
+    """On a GPU Keras turns XLA on by itself; here it is asked for."""
+    model = ManifoldMixUp(network(), PLACES, seed=0)
+    with pytest.warns(UserWarning, match="Proceeding with `jit_compile=False`"):
+        model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
+    assert np.isfinite(model.train_on_batch(X, Y))
+
+
 def test_alpha_and_a_network_of_its_own_class_are_errors():
     with pytest.raises(KerasVisionError, match="alpha=0"):
         ManifoldMixUp(network(), ("one",), alpha=0)
