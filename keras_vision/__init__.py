@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _MODULES = (
     "applications",
     "batch_norm",
+    "captioning",
     "data",
     "evaluation",
     "export",

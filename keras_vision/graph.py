@@ -106,6 +106,8 @@ def windows(layer: Any) -> tuple[Window, Window]:
         h, w = (Window(k, s, 1, same) for k, s in zip(pool, strides, strict=True))
     elif isinstance(layer, layers.ZeroPadding2D):
         h, w = (Window(padding=tuple(p)) for p in layer.padding)
+    elif isinstance(layer, layers.Cropping2D):
+        h, w = (Window(padding=(-before, -after)) for before, after in layer.cropping)
     else:
         h = w = Window()
     return h, w
@@ -205,6 +207,8 @@ def _dilated(layer: Any, stride: int, output_stride: int) -> Any:
         config["padding"] = tuple(tuple(p * holes for p in side) for side in layer.padding)
         if isinstance(layer, OverhangPadding2D):
             config["pooling"] = None  # the pooling after it may lose its stride
+    elif isinstance(layer, layers.Cropping2D):
+        config["cropping"] = tuple(tuple(p * holes for p in side) for side in layer.cropping)
     elif isinstance(layer, _CONVOLUTIONS + _POOLINGS):
         own = _pair(layer.strides)[0]
         if own > 1 and layer.padding == "same" and stride * own > output_stride:

@@ -13,7 +13,7 @@ from keras_vision.layers import AtrousPooling2D
 
 MODELS = kv.list_models()
 SMALL = ("InceptionV3_79", "SqueezeNet", "SqueezeNetV1_1", "VGG11", "CaffeNet", "GoogLeNet", "BNInception", "Xception")
-SMALL += ("ResNet18", "ResNet20CIFAR", "DenseNet40K12", "SEResNet50")  # the others are slow to build
+SMALL += ("ResNet18", "ResNet20CIFAR", "DenseNet40K12", "SEResNet50", "ShakeShake26_32CIFAR")  # others are slow
 
 
 def averaging(layer):
@@ -75,6 +75,7 @@ NETS = {
     "separable": lambda x: layers.SeparableConv2D(2, 3, 2, padding="same")(x),
     "pooling": lambda x: layers.MaxPooling2D((2, 3))(x),
     "same pooling": lambda x: layers.MaxPooling2D(3, 2, "same")(x),
+    "cropping": lambda x: layers.Conv2D(2, 3, 2)(layers.Cropping2D(((1, 2), (0, 3)))(x)),
     "explicit padding": lambda x: layers.Conv2D(2, 3, 2)(layers.ZeroPadding2D(((2, 1), (0, 2)))(x)),
     "atrous pooling": lambda x: AtrousPooling2D((3, 2), 2, padding="same")(x),
     "branches": inception_like,

@@ -8,6 +8,8 @@ from keras_vision.applications import (
     inception_v3,
     resnet,
     senet,
+    shake_drop,
+    shake_shake,
     squeezenet,
     vgg,
     xception,
@@ -57,6 +59,8 @@ from keras_vision.applications.senet import (
     SEResNeXt50,
     SEResNeXt101,
 )
+from keras_vision.applications.shake_drop import ShakeDropPyramidNet110CIFAR
+from keras_vision.applications.shake_shake import ShakeShake26_32CIFAR, ShakeShake26_64CIFAR, ShakeShake26_96CIFAR
 from keras_vision.applications.squeezenet import (
     SqueezeNet,
     SqueezeNetComplexBypass,
@@ -135,6 +139,10 @@ __all__ = [
     "SEResNet50",
     "SEResNet101",
     "SEResNet152",
+    "ShakeDropPyramidNet110CIFAR",
+    "ShakeShake26_32CIFAR",
+    "ShakeShake26_64CIFAR",
+    "ShakeShake26_96CIFAR",
     "SqueezeNet",
     "SqueezeNetComplexBypass",
     "SqueezeNetSimpleBypass",
@@ -151,6 +159,8 @@ __all__ = [
     "model_card",
     "resnet",
     "senet",
+    "shake_drop",
+    "shake_shake",
     "squeezenet",
     "taps",
     "vgg",

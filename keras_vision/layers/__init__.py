@@ -2,27 +2,39 @@
 
 from keras_vision.layers.adaptive_pooling import AdaptiveAveragePool2D
 from keras_vision.layers.atrous_pooling import AtrousPooling2D
+from keras_vision.layers.attention_cell import AttentionCell
 from keras_vision.layers.average_classifier import average_classifier
 from keras_vision.layers.ceil_pooling import MAX_POOLINGS, OverhangPadding2D, ceil_max_pool, padded_max_pool
 from keras_vision.layers.channel_padding import ChannelPadding
 from keras_vision.layers.convolution import bn_relu, conv_bn_relu, conv_chain, conv_relu
 from keras_vision.layers.dense_crf import DenseCRF
+from keras_vision.layers.drop_block import DropBlock
 from keras_vision.layers.fully_connected import fc6_to_fc8
 from keras_vision.layers.inception import average_pool, conv_names, inception, max_pool
 from keras_vision.layers.lrn import LocalResponseNormalization, local_response_norm
 from keras_vision.layers.recomputed import Recomputed
 from keras_vision.layers.residual import residual
+from keras_vision.layers.shake_drop import ShakeDrop
+from keras_vision.layers.shake_shake import ShakeShake
+from keras_vision.layers.spatial_pyramid_pooling import SpatialPyramidPooling2D
 from keras_vision.layers.squeeze_excite import excitation, recalibrated_residual, squeeze_excite
+from keras_vision.layers.stochastic_depth import StochasticDepth
 
 __all__ = [
     "MAX_POOLINGS",
     "AdaptiveAveragePool2D",
     "AtrousPooling2D",
+    "AttentionCell",
     "ChannelPadding",
     "DenseCRF",
+    "DropBlock",
     "LocalResponseNormalization",
     "OverhangPadding2D",
     "Recomputed",
+    "ShakeDrop",
+    "ShakeShake",
+    "SpatialPyramidPooling2D",
+    "StochasticDepth",
     "average_classifier",
     "average_pool",
     "bn_relu",

@@ -1,5 +1,22 @@
 """Training of classifiers on labelled images."""
 
+from keras_vision.training.distillation import Distiller, distillation_loss
 from keras_vision.training.fine_tune import Outcome, Run, fine_tune
+from keras_vision.training.labels import SmoothedCrossentropy, TwoStageSmoothing, smooth_labels
+from keras_vision.training.manifold_mixup import ManifoldMixUp
+from keras_vision.training.moving_average import MovingAverage
+from keras_vision.training.multi_optimizer import MultiOptimizer
 
-__all__ = ["Outcome", "Run", "fine_tune"]
+__all__ = [
+    "Distiller",
+    "ManifoldMixUp",
+    "MovingAverage",
+    "MultiOptimizer",
+    "Outcome",
+    "Run",
+    "SmoothedCrossentropy",
+    "TwoStageSmoothing",
+    "distillation_loss",
+    "fine_tune",
+    "smooth_labels",
+]

@@ -44,6 +44,10 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
     "SEResNet101": (49_432_216, 49_326_872, 47_383_216, 47_277_872),
     "SEResNet152": (66_973_272, 66_821_848, 64_924_272, 64_772_848),
     "SEResNet50": (28_141_144, 28_088_024, 26_092_144, 26_039_024),
+    "ShakeDropPyramidNet110CIFAR": (28_535_275, 28_485_477, 28_532_405, 28_482_607),
+    "ShakeShake26_32CIFAR": (2_930_810, 2_923_162, 2_929_520, 2_921_872),
+    "ShakeShake26_64CIFAR": (11_669_242, 11_653_978, 11_666_672, 11_651_408),
+    "ShakeShake26_96CIFAR": (26_215_802, 26_192_922, 26_211_952, 26_189_072),
     "PlainNet18": (11_523_496, 11_515_688, 11_010_496, 11_002_688),
     "PlainNet34": (21_639_080, 21_623_848, 21_126_080, 21_110_848),
     "PlainNet20CIFAR": (271_098, 269_722, 270_448, 269_072),
@@ -91,6 +95,8 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     ("ResNet101", dict(layout="torch"), 44_549_160),
     ("ResNet152", dict(layout="torch"), 60_192_808),
     ("ResNet110CIFAR", dict(classes=100), 1_733_812),
+    ("ShakeDropPyramidNet110CIFAR", dict(alpha=48), 1_739_730),
+    ("ShakeDropPyramidNet110CIFAR", dict(alpha=84), 3_855_054),
     ("InceptionV3", dict(gamma=True), 23_834_568),
     ("InceptionV3", dict(gamma=True, auxiliary="batch_norm"), 23_834_568 + 3_326_696),
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
@@ -112,11 +118,13 @@ FEATURES |= {"SE": 2048, "Xception": 2048, "PlainNet": 512, "ResNet18": 512, "Re
 FEATURES |= {"DenseNet121": 1024, "DenseNet161": 2208, "DenseNet169": 1664, "DenseNet201": 1920}
 FEATURES |= {"DenseNet40K12": 448, "DenseNet100K12": 1168, "DenseNet100K24": 2320, "DenseNetB100K12": 592}
 FEATURES |= {"DenseNetC100K12": 676, "DenseNetBC100K12": 342, "DenseNetBC100K24": 684}
+FEATURES |= {"ShakeShake26_32CIFAR": 128, "ShakeShake26_64CIFAR": 256, "ShakeShake26_96CIFAR": 384}
+FEATURES |= {"ShakeDropPyramidNet110CIFAR": 286}
 FEATURES = {name: 64 for name in CIFAR if name.endswith("CIFAR")} | FEATURES | {"ResNet": 2048}
 SMALLEST = (
     *("BNInception", "CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
     *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "ResNet18", "ResNet20CIFAR", "DenseNet40K12"),
-    "SEResNet50",
+    *("SEResNet50", "ShakeShake26_32CIFAR"),
 )
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
