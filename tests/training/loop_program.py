@@ -11,8 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vision.training.loop import train
-from keras_vision.training.strategy import strategy_of
+from keras_vision.training import strategy_of, train
 
 STEPS, BATCH = 6, 8
 

@@ -17,8 +17,7 @@ import tensorflow as tf
 from loop_program import STEPS, Curve, batches, compiled
 
 from keras_vision.errors import KerasVisionError
-from keras_vision.training.loop import train
-from keras_vision.training.strategy import strategy_of
+from keras_vision.training import strategy_of, train
 
 PROGRAM = Path(__file__).with_name("loop_program.py")
 
