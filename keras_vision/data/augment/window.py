@@ -56,6 +56,8 @@ def show(pixels: Any, window: Window, size: tuple[int, int], fill: float = 0.0) 
         size: height and width of the result.
         fill: value of what lies outside the image.
     """
+    if fill == 0:  # what lies outside is 0 anyway, and the resampling takes any number type
+        return _resampled(pixels, window, size, "triangle", antialias=True)
     return _resampled(tf.cast(pixels, tf.float32) - fill, window, size, "triangle", antialias=True) + fill
 
 

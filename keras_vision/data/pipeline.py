@@ -1,0 +1,232 @@
+"""Images to batches for training and evaluation: in a repeatable order, augmented, resumable at any batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_vision.data.augment.window import Augmentation, Window, show
+from keras_vision.data.decode import load_pixels, resize_and_crop, shown_window
+from keras_vision.data.decode_window import show_encoded
+from keras_vision.data.sources import source_of
+from keras_vision.data.targets import target_of
+from keras_vision.data.unreadable import Unreadable
+from keras_vision.errors import KerasVisionError
+from keras_vision.model import normalize
+from keras_vision.runtime.preprocessing import Preprocessing
+
+BatchAugment = Callable[[Any, Any, Any], tuple[Any, Any]]  # pixels (b, h, w, c) in 0-255, targets, seed (2,) -> both
+
+
+@dataclasses.dataclass(eq=False)
+class Pipeline:
+    """Batches of (normalised float32 images `(b, h, w, c)`, targets) of a data set, epoch by epoch.
+
+    The order of an epoch depends on the seed and the epoch's number alone, and what happens to an image on these and its
+    place in the order; neither the number of threads nor where an epoch was taken up changes a batch. Images that
+    cannot be read are left out, warned of once and kept in `skipped`: in training another image of the batch takes the
+    place, so that all hosts make equally many steps; without a seed the batch gets smaller.
+
+    Attributes:
+        images: what `target_of` takes; their sources are paths or addresses for `tf.io.gfile`, arrays, or shards.
+        preprocessing: of the network.
+        batch_size: images in a batch of this host.
+        augment: random changes; None shows each image as `Preprocessing` does.
+        seed: of order and augmentation, 0 or above; None keeps the order of the data set, each image once.
+        cache: where the encoded images are kept after the first time: "memory", a folder, or None for nowhere.
+        deterministic: False lets batches take whatever image is ready first: a little faster, and not repeatable.
+        shard: number of this host, from 0, and number of hosts. With a seed all get equally many images, and up to
+            `hosts - 1` others are left out in each epoch; without one all images are taken.
+        drop_remainder: leave out a last batch of fewer images.
+        tolerated: share of the images that may fail to be read.
+        batch_augment: changes whole batches, before they are normalised: (pixels `(b, h, w, c)` in 0-255, targets, seed
+            `(2,)`) to pixels and targets.
+        parallel: images prepared at the same time; None lets tf.data choose.
+
+    Raises:
+        KerasVisionError: no images, labels out of range, or settings that do not go together.
+    """
+
+    images: Any
+    preprocessing: Preprocessing
+    batch_size: int
+    _: dataclasses.KW_ONLY
+    augment: Augmentation | None = None
+    seed: int | None = None
+    cache: str | os.PathLike | None = None
+    deterministic: bool = True
+    shard: tuple[int, int] = (0, 1)
+    drop_remainder: bool = False
+    tolerated: float = 0.01
+    batch_augment: BatchAugment | None = None
+    parallel: int | None = None
+
+    def __post_init__(self) -> None:
+        self._check()
+        self._source = source_of(self.images.sources, self.cache)
+        self._target = target_of(self.images, self.preprocessing.size)
+        self._unreadable = Unreadable(self.images, self._source, self.tolerated, replace=self.seed is not None)
+
+    def __len__(self) -> int:
+        """Images of this host in one epoch."""
+        index, count = self.shard
+        return len(range(index, self._in_all(), count))
+
+    @property
+    def steps(self) -> int:
+        """Batches of this host in one epoch."""
+        return len(self) // self.batch_size if self.drop_remainder else -(-len(self) // self.batch_size)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Name of each image that could not be read so far, and the reason."""
+        return self._unreadable.reasons
+
+    def epoch(self, number: int, start: int = 0) -> tf.data.Dataset:
+        """One epoch, from 0, as a dataset.
+
+        Args:
+            number: of the epoch.
+            start: images of this host, a whole number of batches, that an interrupted run has already had.
+
+        Raises:
+            KerasVisionError: a start outside the epoch or within a batch. More unreadable images than are tolerated
+                end the iteration, within TensorFlow as `tf.errors.InvalidArgumentError` with the message.
+        """
+        self._check_start(number, start)
+        return self._finished(self._batches(tf.constant(number, tf.int64), tf.constant(start, tf.int64)))
+
+    def dataset(self, first: int = 0, start: int = 0, epochs: int | None = None) -> tf.data.Dataset:
+        """Epochs one after the other, without end unless `epochs` says how many; for `fit` with `steps_per_epoch`.
+
+        Args:
+            first: number of the first epoch.
+            start: as in `epoch`, of the first one.
+            epochs: how many.
+        """
+        self._check_start(first, start)
+        numbers = tf.data.Dataset.range(first, tf.int64.max if epochs is None else first + epochs)
+        begin, zero = tf.constant(start, tf.int64), tf.constant(0, tf.int64)
+        return self._finished(numbers.flat_map(lambda e: self._batches(e, tf.where(e == first, begin, zero))))
+
+    def batches(self, number: int, start: int = 0) -> Iterator[tuple[Any, Any]]:
+        """`epoch`, whose errors are the package's own.
+
+        Raises:
+            KerasVisionError: more unreadable images than are tolerated.
+        """
+        try:
+            yield from self.epoch(number, start)
+        except tf.errors.OpError as error:
+            raise self._unreadable.error or error from error
+
+    def _in_all(self) -> int:
+        count = self.shard[1]
+        return len(self.images) if self.seed is None else len(self.images) // count * count
+
+    def _batches(self, number: Any, start: Any) -> tf.data.Dataset:
+        order, seeds = tf.numpy_function(self._order, [number, start], (tf.int64, tf.int32))
+        places = tf.ensure_shape(order, [None]), tf.ensure_shape(seeds, [None, 2])
+        elements = tf.data.Dataset.from_tensor_slices(places).map(self._element, self.parallel or tf.data.AUTOTUNE)
+        batches = elements.batch(self.batch_size, self.drop_remainder).map(self._batch, tf.data.AUTOTUNE)
+        return batches.filter(lambda pixels, targets: tf.shape(pixels)[0] > 0)  # all of them unreadable
+
+    def _finished(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        options = tf.data.Options()
+        options.deterministic = self.deterministic
+        if self.shard[1] > 1:
+            options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+        return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+    def _order(self, number: Any, start: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Positions `(k,)` of this host's images in an epoch, and a seed `(k, 2)` for each."""
+        images, mine = len(self.images), slice(self.shard[0], self._in_all(), self.shard[1])
+        if self.seed is None:
+            return np.arange(images)[mine][start:], np.zeros((images, 2), np.int32)[mine][start:]
+        order = np.random.default_rng([self.seed, int(number), 0]).permutation(images)
+        seeds = np.random.default_rng([self.seed, int(number), 1]).integers(2**31, size=(images, 2), dtype=np.int32)
+        return order[mine][start:], seeds[mine][start:]
+
+    @tf.autograph.experimental.do_not_convert
+    def _element(self, position: Any, seed: Any) -> tuple[Any, ...]:
+        """An image, its target, whether it could be read, position and seed."""
+        changes = () if self.augment is None else self.augment.photometric
+        seeds = tf.random.experimental.stateless_split(seed, 1 + len(changes)) if self.augment else seed[None]
+        pixels, target, readable = _tried(lambda: self._read(position, seeds[0]))
+        for change, own in zip(changes, tf.unstack(seeds[1:], len(changes)), strict=True):
+            pixels = tf.ensure_shape(change(pixels, own), pixels.shape)
+        return pixels, target, readable, position, seed
+
+    def _read(self, position: Any, seed: Any) -> tuple[Any, Any]:
+        spec, fetched = self.preprocessing, self._source.fetch(position)
+        if self.augment is None:
+            as_shown = load_pixels if self._source.encoded else resize_and_crop
+            pixels = as_shown(fetched if self._source.encoded else _colours(fetched, spec.channels), spec)
+            return pixels, self._target(position, lambda size: shown_window(size, spec))
+        if self._source.encoded:
+            pixels, window = show_encoded(fetched, self.augment.geometry, spec.size, spec.channels, seed)
+        else:
+            window = self.augment.geometry(tf.shape(fetched)[:2], spec.size, seed)
+            pixels = show(_colours(fetched, spec.channels), window, spec.size)
+        return pixels, self._target(position, lambda size: window)
+
+    @tf.autograph.experimental.do_not_convert
+    def _batch(self, pixels: Any, targets: Any, readable: Any, positions: Any, seeds: Any) -> tuple[Any, Any]:
+        def repaired() -> tuple[Any, Any]:
+            keep = tf.ensure_shape(tf.numpy_function(self._unreadable.kept, [readable, positions], tf.int64), [None])
+            return tf.gather(pixels, keep), tf.gather(targets, keep)
+
+        pixels, targets = tf.cond(tf.reduce_all(readable), lambda: (pixels, targets), repaired)
+        if self.batch_augment is not None:
+            pixels, targets = self.batch_augment(pixels, targets, tf.random.experimental.stateless_fold_in(seeds[0], 1))
+        return normalize(pixels, self.preprocessing), targets
+
+    def _check(self) -> None:
+        index, count = self.shard
+        if not len(self.images):
+            raise KerasVisionError("no images; a pipeline needs at least one.")
+        if self.batch_size < 1 or not 0 <= self.tolerated <= 1 or not 0 <= index < count:
+            raise KerasVisionError(
+                f"batch_size={self.batch_size}, tolerated={self.tolerated}, shard={self.shard}; accepted: a batch of at "
+                "least 1, a share from 0 to 1, and the number of a host, from 0, with the number of hosts."
+            )
+        if self.seed is None and (self.augment is not None or self.batch_augment is not None):
+            raise KerasVisionError("augmentation without a seed; give seed=0, or another number.")
+        if self.seed is not None and self.seed < 0:
+            raise KerasVisionError(f"seed={self.seed}; give 0 or above, or None for the data set's own order.")
+        if self.preprocessing.color == "raw":
+            raise KerasVisionError("a network of raw channels takes no image files or RGB arrays; feed it arrays.")
+        if not self.steps:
+            raise KerasVisionError(
+                f"{len(self.images)} images do not fill a batch of {self.batch_size} on {count} hosts; give a smaller one."
+            )
+
+    def _check_start(self, number: int, start: int) -> None:
+        if number < 0 or not 0 <= start <= len(self) or (start % self.batch_size and start < len(self)):
+            raise KerasVisionError(
+                f"epoch {number} from image {start}; accepted: an epoch from 0, and a multiple of the batch size, "
+                f"{self.batch_size}, up to {len(self)}."
+            )
+
+
+@tf.autograph.experimental.do_not_convert
+def _tried(read: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any, Any]:
+    """What `read` gives and True; zeros and False where it fails, which tf.data can tell only of elements it drops."""
+    once = tf.data.Dataset.from_tensors(True)
+    good = once.map(tf.autograph.experimental.do_not_convert(lambda true: (*read(), true)))
+    zeros = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), good.element_spec)
+    return good.ignore_errors().concatenate(tf.data.Dataset.from_tensors(zeros)).take(1).get_single_element()
+
+
+def _colours(pixels: Any, channels: int) -> Any:
+    if pixels.shape[-1] is None:
+        pixels = tf.cond(tf.shape(pixels)[-1] == 1, lambda: tf.repeat(pixels, 3, -1), lambda: pixels)
+        pixels = tf.ensure_shape(pixels, [None, None, 3])
+    if pixels.shape[-1] == channels:
+        return pixels
+    return tf.repeat(pixels, 3, -1) if channels == 3 else tf.image.rgb_to_grayscale(pixels)
