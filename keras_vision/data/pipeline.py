@@ -15,11 +15,12 @@ from keras_vision.data.decode import load_pixels, resize_and_crop, shown_window
 from keras_vision.data.decode_window import show_encoded
 from keras_vision.data.sources import source_of
 from keras_vision.data.targets import target_of
-from keras_vision.data.unreadable import Unreadable
+from keras_vision.data.unreadable import Unreadable, with_gaps, without_gaps
 from keras_vision.errors import KerasVisionError
 from keras_vision.model import normalize
 from keras_vision.runtime.preprocessing import Preprocessing
 
+_as_written = tf.autograph.experimental.do_not_convert
 BatchAugment = Callable[[Any, Any, Any], tuple[Any, Any]]  # pixels (b, h, w, c) in 0-255, targets, seed (2,) -> both
 
 
@@ -40,6 +41,7 @@ class Pipeline:
         seed: of order and augmentation, 0 or above; None keeps the order of the data set, each image once.
         cache: where the encoded images are kept after the first time: "memory", a folder, or None for nowhere.
         deterministic: False lets batches take whatever image is ready first: a little faster, and not repeatable.
+            Unreadable images then get no replacement, and are named at the end of the epoch.
         shard: number of this host, from 0, and number of hosts. With a seed all get equally many images, and up to
             `hosts - 1` others are left out in each epoch; without one all images are taken.
         drop_remainder: leave out a last batch of fewer images.
@@ -70,7 +72,9 @@ class Pipeline:
         self._check()
         self._source = source_of(self.images.sources, self.cache)
         self._target = target_of(self.images, self.preprocessing.size)
-        self._unreadable = Unreadable(self.images, self._source, self.tolerated, replace=self.seed is not None)
+        self._unreadable = Unreadable(
+            self.images, self._source, self._probe, self.tolerated, replace=self.seed is not None
+        )
 
     def __len__(self) -> int:
         """Images of this host in one epoch."""
@@ -99,7 +103,7 @@ class Pipeline:
                 end the iteration, within TensorFlow as `tf.errors.InvalidArgumentError` with the message.
         """
         self._check_start(number, start)
-        return self._finished(self._batches(tf.constant(number, tf.int64), tf.constant(start, tf.int64)))
+        return self._with_options(self._batches(tf.constant(number, tf.int64), tf.constant(start, tf.int64)))
 
     def dataset(self, first: int = 0, start: int = 0, epochs: int | None = None) -> tf.data.Dataset:
         """Epochs one after the other, without end unless `epochs` says how many; for `fit` with `steps_per_epoch`.
@@ -112,7 +116,7 @@ class Pipeline:
         self._check_start(first, start)
         numbers = tf.data.Dataset.range(first, tf.int64.max if epochs is None else first + epochs)
         begin, zero = tf.constant(start, tf.int64), tf.constant(0, tf.int64)
-        return self._finished(numbers.flat_map(lambda e: self._batches(e, tf.where(e == first, begin, zero))))
+        return self._with_options(numbers.flat_map(lambda e: self._batches(e, tf.where(e == first, begin, zero))))
 
     def batches(self, number: int, start: int = 0) -> Iterator[tuple[Any, Any]]:
         """`epoch`, whose errors are the package's own.
@@ -131,12 +135,23 @@ class Pipeline:
 
     def _batches(self, number: Any, start: Any) -> tf.data.Dataset:
         order, seeds = tf.numpy_function(self._order, [number, start], (tf.int64, tf.int32))
-        places = tf.ensure_shape(order, [None]), tf.ensure_shape(seeds, [None, 2])
-        elements = tf.data.Dataset.from_tensor_slices(places).map(self._element, self.parallel or tf.data.AUTOTUNE)
-        batches = elements.batch(self.batch_size, self.drop_remainder).map(self._batch, tf.data.AUTOTUNE)
-        return batches.filter(lambda pixels, targets: tf.shape(pixels)[0] > 0)  # all of them unreadable
+        order, seeds = tf.ensure_shape(order, [None]), tf.ensure_shape(seeds, [None, 2])
+        places = tf.data.Dataset.from_tensor_slices((tf.range(tf.size(order)), order, seeds))
+        calls = self.parallel or tf.data.AUTOTUNE
+        images = places.map(self._read, calls).ignore_errors()
+        if self.augment is not None and self.augment.photometric:
+            images = images.map(self._changed, calls)  # apart, so that its own errors are not taken for unreadable files
+        batches = images.batch(self.batch_size)
+        if self.deterministic:
+            batches = with_gaps(batches, tf.size(order)).rebatch(self.batch_size, self.drop_remainder)
+            batches = tf.data.Dataset.zip(batches, tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size))
+            batches = batches.map(self._repaired, tf.data.AUTOTUNE)
+        else:
+            batches = without_gaps(batches, order, self._unreadable.note).rebatch(self.batch_size, self.drop_remainder)
+        batches = batches.filter(lambda pixels, *_: tf.shape(pixels)[0] > 0)  # all of them unreadable
+        return batches.map(self._finished, tf.data.AUTOTUNE)
 
-    def _finished(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+    def _with_options(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         options = tf.data.Options()
         options.deterministic = self.deterministic
         if self.shard[1] > 1:
@@ -152,39 +167,54 @@ class Pipeline:
         seeds = np.random.default_rng([self.seed, int(number), 1]).integers(2**31, size=(images, 2), dtype=np.int32)
         return order[mine][start:], seeds[mine][start:]
 
-    @tf.autograph.experimental.do_not_convert
-    def _element(self, position: Any, seed: Any) -> tuple[Any, ...]:
-        """An image, its target, whether it could be read, position and seed."""
-        changes = () if self.augment is None else self.augment.photometric
-        seeds = tf.random.experimental.stateless_split(seed, 1 + len(changes)) if self.augment else seed[None]
-        pixels, target, readable = _tried(lambda: self._read(position, seeds[0]))
-        for change, own in zip(changes, tf.unstack(seeds[1:], len(changes)), strict=True):
-            pixels = tf.ensure_shape(change(pixels, own), pixels.shape)
-        return pixels, target, readable, position, seed
-
-    def _read(self, position: Any, seed: Any) -> tuple[Any, Any]:
+    @_as_written
+    def _read(self, place: Any, position: Any, seed: Any) -> tuple[Any, ...]:
+        """Pixels as they are shown, target, place in the order and seed."""
         spec, fetched = self.preprocessing, self._source.fetch(position)
         if self.augment is None:
             as_shown = load_pixels if self._source.encoded else resize_and_crop
             pixels = as_shown(fetched if self._source.encoded else _colours(fetched, spec.channels), spec)
-            return pixels, self._target(position, lambda size: shown_window(size, spec))
+            return pixels, self._target(position, lambda size: shown_window(size, spec)), place, seed
+        own = self._seeds(seed)[0]
         if self._source.encoded:
-            pixels, window = show_encoded(fetched, self.augment.geometry, spec.size, spec.channels, seed)
+            pixels, window = show_encoded(fetched, self.augment.geometry, spec.size, spec.channels, own)
         else:
-            window = self.augment.geometry(tf.shape(fetched)[:2], spec.size, seed)
+            window = self.augment.geometry(tf.shape(fetched)[:2], spec.size, own)
             pixels = show(_colours(fetched, spec.channels), window, spec.size)
-        return pixels, self._target(position, lambda size: window)
+        return pixels, self._target(position, lambda size: window), place, seed
 
-    @tf.autograph.experimental.do_not_convert
-    def _batch(self, pixels: Any, targets: Any, readable: Any, positions: Any, seeds: Any) -> tuple[Any, Any]:
-        def repaired() -> tuple[Any, Any]:
-            keep = tf.ensure_shape(tf.numpy_function(self._unreadable.kept, [readable, positions], tf.int64), [None])
-            return tf.gather(pixels, keep), tf.gather(targets, keep)
+    @_as_written
+    def _changed(self, pixels: Any, target: Any, place: Any, seed: Any) -> tuple[Any, ...]:
+        changes = self.augment.photometric if self.augment else ()
+        for change, own in zip(changes, self._seeds(seed)[1:], strict=True):
+            pixels = tf.ensure_shape(change(pixels, own), pixels.shape)
+        return pixels, target, place, seed
 
-        pixels, targets = tf.cond(tf.reduce_all(readable), lambda: (pixels, targets), repaired)
+    def _seeds(self, seed: Any) -> list[Any]:
+        """One for the geometry and one for each photometric change."""
+        count = 1 + len(self.augment.photometric if self.augment else ())
+        return tf.unstack(tf.random.experimental.stateless_split(seed, count))
+
+    @_as_written
+    def _repaired(self, batch: tuple[Any, ...], positions: Any) -> tuple[Any, ...]:
+        """The batch without the images that could not be read, or with others in their places."""
+        *parts, readable, seeds = batch
+
+        def repaired() -> tuple[Any, ...]:
+            kept = tf.numpy_function(self._unreadable.kept, [readable, positions[: tf.size(readable)]], tf.int64)
+            kept = tf.ensure_shape(kept, [None])
+            return tuple(tf.gather(part, kept) for part in parts)
+
+        return *tf.cond(tf.reduce_all(readable), lambda: tuple(parts), repaired), seeds
+
+    @_as_written
+    def _finished(self, pixels: Any, targets: Any, seeds: Any) -> tuple[Any, Any]:
         if self.batch_augment is not None:
             pixels, targets = self.batch_augment(pixels, targets, tf.random.experimental.stateless_fold_in(seeds[0], 1))
         return normalize(pixels, self.preprocessing), targets
+
+    def _probe(self, position: int) -> None:
+        self._read(0, tf.constant(position, tf.int64), tf.constant([0, 0]))
 
     def _check(self) -> None:
         index, count = self.shard
@@ -212,15 +242,6 @@ class Pipeline:
                 f"epoch {number} from image {start}; accepted: an epoch from 0, and a multiple of the batch size, "
                 f"{self.batch_size}, up to {len(self)}."
             )
-
-
-@tf.autograph.experimental.do_not_convert
-def _tried(read: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any, Any]:
-    """What `read` gives and True; zeros and False where it fails, which tf.data can tell only of elements it drops."""
-    once = tf.data.Dataset.from_tensors(True)
-    good = once.map(tf.autograph.experimental.do_not_convert(lambda true: (*read(), true)))
-    zeros = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), good.element_spec)
-    return good.ignore_errors().concatenate(tf.data.Dataset.from_tensors(zeros)).take(1).get_single_element()
 
 
 def _colours(pixels: Any, channels: int) -> Any:
