@@ -14,7 +14,9 @@ OVERSAMPLED = 2  # pixels left for each one of the result, in both directions, a
 _EDGE = 3  # pixels: the outermost column of a part has other colours, as its neighbours' chroma was not decoded
 
 
-def show_encoded(encoded: Any, geometry: Geometry, size: tuple[int, int], channels: int, seed: Any) -> tuple[Any, Window]:
+def show_encoded(
+    encoded: Any, geometry: Geometry, size: tuple[int, int], channels: int, seed: Any
+) -> tuple[Any, Window]:
     """`show` of what `decode_image` gives and `geometry` chooses: pixels `(*size, channels)`, float32, and the window.
 
     Of a JPEG only the part in the window is decoded (a progressive one is read whole, and the rest of the work is
@@ -30,7 +32,9 @@ def show_encoded(encoded: Any, geometry: Geometry, size: tuple[int, int], channe
         seed: of the geometry, int32 `(2,)`.
     """
     is_jpeg = tf.io.is_jpeg(encoded)
-    source, orientation, pixels = tf.cond(is_jpeg, lambda: _described(encoded, channels), lambda: _whole(encoded, channels))
+    source, orientation, pixels = tf.cond(
+        is_jpeg, lambda: _described(encoded, channels), lambda: _whole(encoded, channels)
+    )
     window = geometry(source, size, seed)
     pixels.set_shape([None, None, channels])
     part, *seen = tf.cond(

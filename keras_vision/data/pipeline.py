@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_vision.data.augment.window import Augmentation, Window, show
+from keras_vision.data.augment.window import Augmentation, show
 from keras_vision.data.decode import load_pixels, resize_and_crop, shown_window
 from keras_vision.data.decode_window import show_encoded
 from keras_vision.data.sources import source_of
@@ -28,8 +28,8 @@ BatchAugment = Callable[[Any, Any, Any], tuple[Any, Any]]  # pixels (b, h, w, c)
 class Pipeline:
     """Batches of (normalised float32 images `(b, h, w, c)`, targets) of a data set, epoch by epoch.
 
-    The order of an epoch depends on the seed and the epoch's number alone, and what happens to an image on these and its
-    place in the order; neither the number of threads nor where an epoch was taken up changes a batch. Images that
+    The order of an epoch depends on the seed and the epoch's number alone, and what happens to an image on these and
+    its place in the order; neither the number of threads nor where an epoch was taken up changes a batch. Images that
     cannot be read are left out, warned of once and kept in `skipped`: in training another image of the batch takes the
     place, so that all hosts make equally many steps; without a seed the batch gets smaller.
 
@@ -70,8 +70,8 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self._check()
-        self._source = source_of(self.images.sources, self.cache)
         self._target = target_of(self.images, self.preprocessing.size)
+        self._source = source_of(self.images.sources, self.cache)
         self._unreadable = Unreadable(
             self.images, self._source, self._probe, self.tolerated, replace=self.seed is not None
         )
@@ -140,7 +140,7 @@ class Pipeline:
         calls = self.parallel or tf.data.AUTOTUNE
         images = places.map(self._read, calls).ignore_errors()
         if self.augment is not None and self.augment.photometric:
-            images = images.map(self._changed, calls)  # apart, so that its own errors are not taken for unreadable files
+            images = images.map(self._changed, calls)  # apart: its errors are not unreadable files
         batches = images.batch(self.batch_size)
         if self.deterministic:
             batches = with_gaps(batches, tf.size(order)).rebatch(self.batch_size, self.drop_remainder)
@@ -222,8 +222,8 @@ class Pipeline:
             raise KerasVisionError("no images; a pipeline needs at least one.")
         if self.batch_size < 1 or not 0 <= self.tolerated <= 1 or not 0 <= index < count:
             raise KerasVisionError(
-                f"batch_size={self.batch_size}, tolerated={self.tolerated}, shard={self.shard}; accepted: a batch of at "
-                "least 1, a share from 0 to 1, and the number of a host, from 0, with the number of hosts."
+                f"batch_size={self.batch_size}, tolerated={self.tolerated}, shard={self.shard}; accepted: a batch of "
+                "at least 1, a share from 0 to 1, and the number of a host, from 0, with the number of hosts."
             )
         if self.seed is None and (self.augment is not None or self.batch_augment is not None):
             raise KerasVisionError("augmentation without a seed; give seed=0, or another number.")
@@ -233,7 +233,7 @@ class Pipeline:
             raise KerasVisionError("a network of raw channels takes no image files or RGB arrays; feed it arrays.")
         if not self.steps:
             raise KerasVisionError(
-                f"{len(self.images)} images do not fill a batch of {self.batch_size} on {count} hosts; give a smaller one."
+                f"{len(self.images)} images do not fill a batch of {self.batch_size} on {count} hosts; give fewer."
             )
 
     def _check_start(self, number: int, start: int) -> None:

@@ -57,7 +57,7 @@ class Records(Sequence[bytes]):
             return f"{shard}: image {position}"
 
     def fetch(self, position: Any) -> Any:
-        """The field of the record at a position, int64 tensor `()`, as a string tensor `()`; its checksum is compared."""
+        """The field of the record at a position, both tensors `()`; the checksum of the record is compared."""
         place = tf.constant(self.places)[position]
         record = tf.raw_ops.TFRecordDatasetV2(
             filenames=tf.constant(self.files)[place[0]][None],
@@ -81,6 +81,8 @@ class Records(Sequence[bytes]):
                 example = tf.train.Example.FromString(stream.read(length))
             return example.features.feature[field].bytes_list.value[0]
         except (tf.errors.OpError, IndexError, ValueError, OverflowError, MemoryError) as error:
-            raise KerasVisionError(f"{self.files[shard]}: no {field} at byte {offset}; write the shards again.") from error
+            raise KerasVisionError(
+                f"{self.files[shard]}: no {field} at byte {offset}; write the shards again."
+            ) from error
         except Exception as error:  # protobuf's DecodeError has no public home that all versions share
             raise KerasVisionError(f"{self.files[shard]}: damaged at byte {offset} ({error}).") from error

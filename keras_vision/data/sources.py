@@ -65,7 +65,12 @@ def _files(sources: Sequence[Any]) -> Source:
 
 def _arrays(sources: Sequence[np.ndarray]) -> Source:
     for position, array in enumerate(sources):
-        if array.dtype != np.uint8 or not array.size or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,)):
+        if (
+            array.dtype != np.uint8
+            or not array.size
+            or array.ndim not in (2, 3)
+            or array.shape[2:] not in ((), (1,), (3,))
+        ):
             raise KerasVisionError(
                 f"image {position}: array of {array.dtype} {array.shape}; expected uint8 pixels (h, w), (h, w, 1) or "
                 "(h, w, 3)."

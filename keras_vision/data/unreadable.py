@@ -31,9 +31,7 @@ class Unreadable:
         error: raised because there were too many, or None.
     """
 
-    def __init__(
-        self, images: Any, source: Source, probe: Callable[[int], None], tolerated: float, replace: bool
-    ):
+    def __init__(self, images: Any, source: Source, probe: Callable[[int], None], tolerated: float, replace: bool):
         self._images, self._source, self._probe = images, source, probe
         self._tolerated, self._replace = tolerated, replace
         self._positions: set[int] = set()
@@ -107,7 +105,9 @@ def with_gaps(batches: tf.data.Dataset, count: Any) -> tf.data.Dataset:
             found = tf.searchsorted(places, wanted)  # beyond the last for those that miss at the end
             readable = tf.equal(tf.gather(tf.concat([places, [-1]], 0), found), wanted)
             rows = tf.where(readable, found, tf.size(places))
-            parts = (tf.concat([part, tf.zeros([1, *part.shape[1:]], part.dtype)], 0) for part in (pixels, targets, seeds))
+            parts = (
+                tf.concat([part, tf.zeros([1, *part.shape[1:]], part.dtype)], 0) for part in (pixels, targets, seeds)
+            )
             pixels_, targets_, seeds_ = (tf.gather(part, rows) for part in parts)
             return pixels_, targets_, readable, seeds_
 
@@ -118,8 +118,8 @@ def with_gaps(batches: tf.data.Dataset, count: Any) -> tf.data.Dataset:
     return _ended(batches).scan(tf.constant(0), fill)
 
 
-def without_gaps(batches: tf.data.Dataset, order: Any, note: Callable[[np.ndarray], None]) -> tf.data.Dataset:
-    """Images (pixels, target, place, seed) in batches and in any order, to (pixels, target, seed); notes those missing."""
+def without_gaps(batches: tf.data.Dataset, order: Any, note: Callable[[np.ndarray], object]) -> tf.data.Dataset:
+    """Images (pixels, target, place, seed) in any order, to (pixels, target, seed), in batches; notes the missing."""
 
     @tf.autograph.experimental.do_not_convert
     def look(seen: Any, batch: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
