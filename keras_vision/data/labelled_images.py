@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -30,6 +30,7 @@ FORMATS = ("GIF", "JPEG", "MPO", "PNG")  # what TensorFlow decodes right in a gr
 LEAST_PER_CLASS = 10  # so that the test and the validation part hold each class
 _CACHE_BYTES = 1 << 29
 
+Label = TypeVar("Label")
 Progress = Callable[[int, int], None]  # files done, files in all
 
 
@@ -171,8 +172,8 @@ def _jitter(seed: int) -> keras.Sequential:
 
 
 def without_listed(
-    root: Path, found: list[tuple[Path, int]], skip: str | os.PathLike | None
-) -> tuple[list[tuple[Path, int]], tuple[tuple[str, str], ...]]:
+    root: Path, found: list[tuple[Path, Label]], skip: str | os.PathLike | None
+) -> tuple[list[tuple[Path, Label]], tuple[tuple[str, str], ...]]:
     """The files that the skip list does not name, and those that it does with the reason."""
     if skip is None:
         return found, ()

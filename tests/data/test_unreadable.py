@@ -94,7 +94,9 @@ def test_resumption_is_exact_all_the_same(images):
 @pytest.mark.filterwarnings("ignore::keras_vision.errors.KerasVisionWarning")
 def test_more_than_the_tolerated_share_is_one_error(images, deterministic):
     pipeline = Pipeline(images, SPEC, 8, tolerated=0.09, deterministic=deterministic)
-    with pytest.raises(KerasVisionError, match=r"4 of 40 images cannot be read, more than the tolerated 9\.0%: .*jpg: "):
+    with pytest.raises(
+        KerasVisionError, match=r"4 of 40 images cannot be read, more than the tolerated 9\.0%: .*jpg: "
+    ):
         list(pipeline.batches(0))
     with pytest.raises(tf.errors.OpError, match="4 of 40 images cannot be read"):
         list(Pipeline(images, SPEC, 8, tolerated=0.09, deterministic=deterministic).epoch(0))
@@ -102,7 +104,12 @@ def test_more_than_the_tolerated_share_is_one_error(images, deterministic):
 
 def test_masks_that_do_not_fit_are_left_out_with_their_image(images):
     sources = [np.zeros((6, 6, 3), np.uint8)] * 4
-    masks = [np.zeros((6, 6), np.uint8), np.zeros((5, 6), np.uint8), np.full((6, 6), 9, np.uint8), np.ones((6, 6), np.uint8)]
+    masks = [
+        np.zeros((6, 6), np.uint8),
+        np.zeros((5, 6), np.uint8),
+        np.full((6, 6), 9, np.uint8),
+        np.ones((6, 6), np.uint8),
+    ]
     pipeline = Pipeline(SegmentedImages(sources, masks, ("a", "b")), SPEC, 4, tolerated=0.5)
     ((_, found),) = epoch(pipeline)
     assert found[:, 0, 0].tolist() == [0, 1]
@@ -121,7 +128,7 @@ def test_errors_of_an_augmentation_are_its_own(images):
 
 def test_formats_that_tensorflow_does_not_read_are_named(tmp_path):
     for number in range(2):
-        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.{('png', 'webp')[number]}")
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.{('png', 'tiff')[number]}")
     pipeline = Pipeline(LabelledImages(sorted(tmp_path.iterdir()), np.arange(2), ("a", "b")), SPEC, 2, tolerated=0.5)
     epoch(pipeline)
     assert next(iter(pipeline.skipped.values())).startswith("TensorFlow: ")
