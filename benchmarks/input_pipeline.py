@@ -114,8 +114,11 @@ def against_peers(table: Table, what: str, folder: Path, runs: int, claims: dict
 
 
 def shards_against_files(table: Table, folder: Path, photographs: list[Path], runs: int) -> None:
-    copies = [photographs[i % len(photographs)] for i in range(SMALL_FILES)]
-    images = class_folders(written(folder / "small", copies, small))
+    few = list(list_images([written(folder / "few", photographs, small)]))
+    copies = [few[i % len(few)] for i in range(SMALL_FILES)]
+    images = class_folders(
+        written(folder / "small", copies, lambda path, target: target.write_bytes(path.read_bytes()))
+    )
     write_shards(images, folder / "shards", shards=64)
     times = rounds([ours(shards(folder / "shards")), ours(images)], runs)
     row(table, "shards, 32 x 32 pixels", "20,000 files", times, 1, len(images), "none")

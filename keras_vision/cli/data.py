@@ -63,7 +63,7 @@ def shards_(
     shards: Annotated[int, typer.Option(min=1, help="Number of files.")] = 64,
     skip: Annotated[Path | None, typer.Option(help="List of files to leave out, as `data scan` writes it.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Default: all processors.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew in a folder with shards.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace shards that are there.")] = False,
 ) -> None:
     """Pack a folder of images into TFRecord shards; interrupted with Ctrl-C, the same command goes on."""
     from keras_vision.data import class_folders, write_shards
@@ -78,8 +78,8 @@ def shards_(
         raise typer.Exit(130) from None
     size = sum(file.stat().st_size for file in out.glob("*.tfrecord"))
     typer.echo(
-        f"{len(images)} images of {len(images.class_names)} classes, {len(images.skipped)} left out, in {shards} shards "
-        f"of {size / 1e6:,.1f} MB; index: {_printable(str(index))}"
+        f"{len(images)} images of {len(images.class_names)} classes, {len(images.skipped)} left out, in {shards} "
+        f"shards, {size / 1e6:,.1f} MB; index: {_printable(str(index))}"
     )
 
 

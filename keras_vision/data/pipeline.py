@@ -154,6 +154,7 @@ class Pipeline:
     def _with_options(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         options = tf.data.Options()
         options.deterministic = self.deterministic
+        options.threading.max_intra_op_parallelism = 1  # images are prepared side by side; their parts need no threads
         if self.shard[1] > 1:
             options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
@@ -211,6 +212,8 @@ class Pipeline:
     def _finished(self, pixels: Any, targets: Any, seeds: Any) -> tuple[Any, Any]:
         if self.batch_augment is not None:
             pixels, targets = self.batch_augment(pixels, targets, tf.random.experimental.stateless_fold_in(seeds[0], 1))
+        if self.preprocessing == self.preprocessing.without_normalization():
+            return pixels, targets  # two copies of the batch saved
         return normalize(pixels, self.preprocessing), targets
 
     def _probe(self, position: int) -> None:
