@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vision.data.augment.window import Window, resample
+from keras_vision.data.augment.window import Window
+from keras_vision.data.resample import resample
 from keras_vision.runtime.preprocessing import Preprocessing
 
 _ORIENTATION = 0x0112
@@ -42,7 +43,7 @@ def resize_and_crop(pixels: Any, preprocessing: Preprocessing) -> Any:
     Takes only the part of the image that the crop shows, as `Preprocessing.source_box` does.
     """
     scale, offset = _placed(tf.shape(pixels)[:2], preprocessing)
-    resized = resample(pixels, scale, offset, preprocessing.size, "triangle", antialias=True)
+    resized = resample(pixels, scale, -offset, preprocessing.size, "triangle", antialias=True)
     return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_vision.data.annotated_images import EdgeImages, SegmentedImages
 from keras_vision.data.augment.window import Augmentation, show
 from keras_vision.data.decode import load_pixels, resize_and_crop, shown_window
 from keras_vision.data.decode_window import show_encoded
-from keras_vision.data.sources import source_of
+from keras_vision.data.sources import in_channels, source_of
 from keras_vision.data.targets import target_of
 from keras_vision.data.unreadable import Unreadable, with_gaps, without_gaps
 from keras_vision.errors import KerasVisionError
@@ -174,14 +175,14 @@ class Pipeline:
         spec, fetched = self.preprocessing, self._source.fetch(position)
         if self.augment is None:
             as_shown = load_pixels if self._source.encoded else resize_and_crop
-            pixels = as_shown(fetched if self._source.encoded else _colours(fetched, spec.channels), spec)
+            pixels = as_shown(fetched if self._source.encoded else in_channels(fetched, spec.channels), spec)
             return pixels, self._target(position, lambda size: shown_window(size, spec)), place, seed
         own = self._seeds(seed)[0]
         if self._source.encoded:
             pixels, window = show_encoded(fetched, self.augment.geometry, spec.size, spec.channels, own)
         else:
             window = self.augment.geometry(tf.shape(fetched)[:2], spec.size, own)
-            pixels = show(_colours(fetched, spec.channels), window, spec.size)
+            pixels = show(in_channels(fetched, spec.channels), window, spec.size)
         return pixels, self._target(position, lambda size: window), place, seed
 
     @_as_written
@@ -230,6 +231,9 @@ class Pipeline:
             )
         if self.seed is None and (self.augment is not None or self.batch_augment is not None):
             raise KerasVisionError("augmentation without a seed; give seed=0, or another number.")
+        moved = isinstance(self.images, SegmentedImages | EdgeImages) and not getattr(self.augment, "mask_safe", True)
+        if moved:
+            raise KerasVisionError("a photometric change moves pixels, and masks would stay behind; leave it out.")
         if self.seed is not None and self.seed < 0:
             raise KerasVisionError(f"seed={self.seed}; give 0 or above, or None for the data set's own order.")
         if self.preprocessing.color == "raw":
@@ -245,12 +249,3 @@ class Pipeline:
                 f"epoch {number} from image {start}; accepted: an epoch from 0, and a multiple of the batch size, "
                 f"{self.batch_size}, up to {len(self)}."
             )
-
-
-def _colours(pixels: Any, channels: int) -> Any:
-    if pixels.shape[-1] is None:
-        pixels = tf.cond(tf.shape(pixels)[-1] == 1, lambda: tf.repeat(pixels, 3, -1), lambda: pixels)
-        pixels = tf.ensure_shape(pixels, [None, None, 3])
-    if pixels.shape[-1] == channels:
-        return pixels
-    return tf.repeat(pixels, 3, -1) if channels == 3 else tf.image.rgb_to_grayscale(pixels)

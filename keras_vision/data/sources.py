@@ -53,6 +53,16 @@ def source_of(sources: Sequence[Any], cache: str | os.PathLike | None = None) ->
     return _cached(_files(sources), cache)
 
 
+def in_channels(pixels: Any, channels: int) -> Any:
+    """Grey or RGB pixels `(h, w, 1 or 3)` as 1 or 3 channels."""
+    if pixels.shape[-1] is None:
+        pixels = tf.cond(tf.shape(pixels)[-1] == 1, lambda: tf.repeat(pixels, 3, -1), lambda: pixels)
+        pixels = tf.ensure_shape(pixels, [None, None, 3])
+    if pixels.shape[-1] == channels:
+        return pixels
+    return tf.repeat(pixels, 3, -1) if channels == 3 else tf.image.rgb_to_grayscale(pixels)
+
+
 def _files(sources: Sequence[Any]) -> Source:
     paths = tf.constant([os.fsencode(source) for source in sources])  # names need not be UTF-8
 

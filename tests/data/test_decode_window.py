@@ -96,16 +96,16 @@ def test_other_colours_and_formats(form, mode, channels):
 
 
 def test_photographs_as_published_and_enlarged(shared):
-    """Progressive and baseline; enlarged, all three ratios are used: at 224, 1 or 2 grey levels on average."""
+    """Progressive and baseline; and enlarged, so that all three ratios are used, half a grey level on average."""
     means = []
-    for path in sorted((shared / "data/imagenet_sample").glob("*.JPEG"))[:40]:
+    for path in sorted((shared / "data/imagenet_sample").glob("*.JPEG"))[::40]:
         for fractions in FRACTIONS[:2]:
             assert compare(path.read_bytes(), fixed(*fractions), size=(224, 224))[0] < 0.02
         with Image.open(path) as image:
             large = image.convert("RGB").resize((2000, 2000), Image.Resampling.LANCZOS)
         means += [compare(encoded(large, quality=90), fixed(*FRACTIONS[1]), size=(s, s))[1] for s in (224, 96, 64)]
-    assert max(means) < 2
-    assert np.mean(means) < 1
+    assert max(means) < 1
+    assert np.mean(means) < 0.5
 
 
 def test_graph_and_eager_agree():

@@ -181,6 +181,15 @@ def test_beyond_the_image_a_mask_is_void():
     assert batches(pipeline.epoch(0))[0][1][0].tolist() == [[7] * 5 + [1] * 5] * 5
 
 
+def test_changes_that_move_pixels_are_refused_for_masks():
+    class Moving(Augmentation):
+        mask_safe = False
+
+    data = SegmentedImages([np.zeros((4, 4, 3), np.uint8)], [np.zeros((4, 4), np.uint8)], ("a",))
+    with pytest.raises(KerasVisionError, match="masks would stay behind"):
+        Pipeline(data, PLAIN, 1, augment=Moving(crop), seed=0)
+
+
 def test_several_labels_and_sentences():
     sources = [np.zeros((4, 4, 3), np.uint8)] * 2
     several = MultiLabelImages(sources, np.array([[1, 0, 1], [0, 0, 0]], np.uint8), ("a", "b", "c"))

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_vision.data.resample import resample
+
 
 class Window(NamedTuple):
     """A rectangle of the source image, in its pixels; it may reach beyond the image.
@@ -68,45 +70,7 @@ def show_mask(mask: Any, window: Window, size: tuple[int, int], void: int) -> An
     return tf.cast(tf.round(shown[..., 0] + void), mask.dtype)
 
 
-def resample(pixels: Any, scale: Any, offset: Any, size: tuple[int, int], kernel: str, antialias: bool) -> Any:
-    """`ScaleAndTranslate` of one image, `(h, w, c) -> (*size, c)`, at two to three times its speed, to the last bit.
-
-    Its loop over rows is fast, and that over columns is not, as it takes few channels at a time. So both directions are
-    taken as rows.
-
-    Args:
-        pixels: any number type.
-        scale: of y and x.
-        offset: y and x of the result's upper left corner, in pixels of the result.
-        size: height and width of the result.
-        kernel: as in `ScaleAndTranslate`.
-        antialias: as in `ScaleAndTranslate`.
-    """
-    return tf.transpose(_columns_first(pixels, scale, offset, size, kernel, antialias), [1, 0, 2])
-
-
 def _resampled(pixels: Any, window: Window, size: tuple[int, int], kernel: str, antialias: bool) -> Any:
     scale = tf.constant(size, tf.float32) / window.extent
-    columns = _columns_first(pixels, scale, window.offset * scale, size, kernel, antialias)
-    columns = tf.cond(window.mirror, lambda: tf.reverse(columns, [0]), lambda: columns)
-    return tf.transpose(columns, [1, 0, 2])
-
-
-def _columns_first(pixels: Any, scale: Any, offset: Any, size: tuple[int, int], kernel: str, antialias: bool) -> Any:
-    """The result with its two directions exchanged, `(width, height, c)`."""
-    (height, width), (h, w), c = size, tf.unstack(tf.shape(pixels)[:2]), pixels.shape[-1]
-
-    def rows(values: Any, count: int, which: int) -> Any:  # (n, k) -> (count, k)
-        resized = tf.raw_ops.ScaleAndTranslate(
-            images=values[None, :, None],
-            size=(count, 1),
-            scale=tf.stack([scale[which], 1.0]),
-            translation=tf.stack([-offset[which], 0.0]),
-            kernel_type=kernel,
-            antialias=antialias,
-        )
-        return resized[0, :, 0]
-
-    tall = tf.reshape(rows(tf.reshape(pixels, [h, w * c]), height, 0), [height, w, c])
-    turned = tf.reshape(tf.transpose(tall, [1, 0, 2]), [w, height * c])
-    return tf.reshape(rows(turned, width, 1), [width, height, c])
+    shown = resample(pixels, scale, -window.offset * scale, size, kernel, antialias)
+    return tf.cond(window.mirror, lambda: tf.reverse(shown, [1]), lambda: shown)
