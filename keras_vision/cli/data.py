@@ -1,8 +1,10 @@
-"""`keras-vision data`: looking through folders of images."""
+"""`keras-vision data`: looking through folders of images, and packing them."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
 
 SHOWN = 3  # files of each kind
 
-data = typer.Typer(help="Look through folders of images.", no_args_is_help=True)
+data = typer.Typer(help="Look through folders of images, and pack them.", no_args_is_help=True)
 
 
 @data.callback()
 def _group() -> None:
-    """Look through folders of images."""
+    """Look through folders of images, and pack them."""
 
 
 @data.command("scan")
@@ -54,17 +56,50 @@ def scan_(
         typer.echo(f"{lines} files listed in {_printable(str(out))}")
 
 
+@data.command("shards")
+def shards_(
+    folder: Annotated[Path, typer.Argument(help="Folder with a subfolder of images per class.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder for the shards and their index.", show_default=False)],
+    shards: Annotated[int, typer.Option(min=1, help="Number of files.")] = 64,
+    skip: Annotated[Path | None, typer.Option(help="List of files to leave out, as `data scan` writes it.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: all processors.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace shards that are there.")] = False,
+) -> None:
+    """Pack a folder of images into TFRecord shards; interrupted with Ctrl-C, the same command goes on."""
+    from keras_vision.data import class_folders, write_shards
+
+    images = class_folders(folder, skip)
+    try:
+        with _bar("writing") as update:
+            index = write_shards(images, out, shards, update, threads, overwrite)
+    except KeyboardInterrupt:
+        how = "the same command, without --overwrite," if overwrite else "the same command"
+        typer.echo(f"interrupted; {how} goes on after the last finished shard in {_printable(str(out))}", err=True)
+        raise typer.Exit(130) from None
+    size = sum(file.stat().st_size for file in out.glob("*.tfrecord"))
+    typer.echo(
+        f"{len(images)} images of {len(images.class_names)} classes, {len(images.skipped)} left out, in {shards} "
+        f"shards, {size / 1e6:,.1f} MB; index: {_printable(str(index))}"
+    )
+
+
 def _run(folder: Path, threads: int | None) -> Scan:
     from keras_vision.data.scan import scan
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("scanning", total=None)
-            return scan(folder, lambda done, total: bar.update(task, completed=done, total=total), threads)
+        with _bar("scanning") as update:
+            return scan(folder, update, threads)
     except KeyboardInterrupt:
         typer.echo("interrupted; nothing was written", err=True)
         raise typer.Exit(130) from None
+
+
+@contextlib.contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print(result: Scan, kinds: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from keras_vision.cli.loading import DEFAULT, parse_weights
+from keras_vision.errors import KerasVisionError
 
 if TYPE_CHECKING:
     from keras_vision.data import LabelledImages
@@ -36,6 +37,7 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(help="Peak rate for all layers. Default: 5e-4, or 1e-4 with trained weights.")
     ] = None,
+    skip: Annotated[Path | None, typer.Option(help="List of files to leave out, as `data scan` writes it.")] = None,
     seed: Annotated[int, typer.Option(help="Of split, shuffling and random weights.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew in a folder that holds a run.")] = False,
 ) -> None:
@@ -61,7 +63,7 @@ def train(
         seed=seed,
     )
     console = Console()
-    images = _images(data, console)
+    images = _images(data, skip, console)
     for file, reason in images.skipped:
         console.print(f"skipped {file}: {reason}", markup=False)
     try:
@@ -74,14 +76,18 @@ def train(
     _print(outcome, out, console)
 
 
-def _images(data: str, console: Console) -> LabelledImages:
+def _images(data: str, skip: Path | None, console: Console) -> LabelledImages:
     from keras_vision.data import digits, image_folder
 
     if data == DIGITS:
+        if skip is not None:
+            raise KerasVisionError(
+                f"--skip {skip} goes with a folder of images; the digits have no files to leave out."
+            )
         return digits()
     with _progress(console) as progress:
         task = progress.add_task("checking images", total=None, metrics="")
-        return image_folder(data, lambda done, total: progress.update(task, completed=done, total=total))
+        return image_folder(data, lambda done, total: progress.update(task, completed=done, total=total), skip)
 
 
 def _progress(console: Console) -> Progress:

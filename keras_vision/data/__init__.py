@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from keras_vision.data.archives import unpack
     from keras_vision.data.decode import decode_image, load_pixels
     from keras_vision.data.labelled_images import LabelledImages, digits, image_folder
+    from keras_vision.data.pipeline import Pipeline
     from keras_vision.data.readers.bsds import bsds500
     from keras_vision.data.readers.camvid import camvid, camvid_original
     from keras_vision.data.readers.cifar import cifar10, cifar100
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from keras_vision.data.readers.split_lists import check_same_classes, listed_images
     from keras_vision.data.readers.svhn import svhn_digits, svhn_numbers
     from keras_vision.data.readers.voc import sbd_segmentation, voc_classification, voc_segmentation
+    from keras_vision.data.shard_reading import shards
+    from keras_vision.data.shard_writing import write_shards
     from keras_vision.data.validation import (
         class_folders,
         imagenet_validation,
@@ -45,6 +48,7 @@ __all__ = [
     "EdgeImages",
     "LabelledImages",
     "MultiLabelImages",
+    "Pipeline",
     "SegmentedImages",
     "augment",
     "bsds500",
@@ -70,6 +74,7 @@ __all__ = [
     "nyud",
     "pascal_context",
     "sbd_segmentation",
+    "shards",
     "sift_flow",
     "svhn_digits",
     "svhn_numbers",
@@ -79,6 +84,7 @@ __all__ = [
     "validation_images",
     "voc_classification",
     "voc_segmentation",
+    "write_shards",
 ]
 
 _HOMES = {  # module -> the public names it has
@@ -86,6 +92,7 @@ _HOMES = {  # module -> the public names it has
     "archives": ("unpack",),
     "decode": ("decode_image", "load_pixels"),
     "labelled_images": ("LabelledImages", "digits", "image_folder"),
+    "pipeline": ("Pipeline",),
     "readers.bsds": ("bsds500",),
     "readers.camvid": ("camvid", "camvid_original"),
     "readers.cifar": ("cifar10", "cifar100"),
@@ -100,6 +107,8 @@ _HOMES = {  # module -> the public names it has
     "readers.split_lists": ("check_same_classes", "listed_images"),
     "readers.svhn": ("svhn_digits", "svhn_numbers"),
     "readers.voc": ("sbd_segmentation", "voc_classification", "voc_segmentation"),
+    "shard_reading": ("shards",),
+    "shard_writing": ("write_shards",),
     "validation": ("class_folders", "imagenet_validation", "tiny_imagenet_validation", "validation_images"),
 }
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -19,6 +19,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from keras_vision.data.decode import load_pixels
+from keras_vision.data.shard_files import Records
 from keras_vision.data.skip_list import read_skip_list
 from keras_vision.errors import ImageError, KerasVisionError, KerasVisionWarning
 from keras_vision.model import normalize
@@ -29,6 +30,7 @@ FORMATS = ("GIF", "JPEG", "MPO", "PNG")  # what TensorFlow decodes right in a gr
 LEAST_PER_CLASS = 10  # so that the test and the validation part hold each class
 _CACHE_BYTES = 1 << 29
 
+Label = TypeVar("Label")
 Progress = Callable[[int, int], None]  # files done, files in all
 
 
@@ -37,7 +39,7 @@ class LabelledImages:
     """Images with one class each.
 
     Attributes:
-        sources: paths, or uint8 arrays `(h, w)` or `(h, w, 3)`.
+        sources: paths, uint8 arrays `(h, w)` or `(h, w, 3)`, or the records of shards.
         labels: class index of each, `(n,)`.
         class_names: name of each class.
         skipped: files left out, with the reason.
@@ -55,7 +57,10 @@ class LabelledImages:
         """A hash of names, labels and order (of the pixels, where the sources are arrays): equal for equal splits."""
         digest = hashlib.sha256(repr(self.class_names).encode() + self.labels.tobytes())
         for source in self.sources:
-            digest.update(source.tobytes() if isinstance(source, np.ndarray) else str(source).encode() + b"\0")
+            if isinstance(source, np.ndarray | bytes):
+                digest.update(source.tobytes() if isinstance(source, np.ndarray) else source)
+            else:
+                digest.update(str(source).encode() + b"\0")
         return digest.hexdigest()
 
     def split(self, fraction: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
@@ -76,6 +81,8 @@ class LabelledImages:
         With a seed, for training: shuffled, and each image shifted by up to 8 % and zoomed by up to 10 %, changes that
         keep the class of any picture.
         """
+        if isinstance(self.sources, Records):
+            raise KerasVisionError("images of shards; use Pipeline, which reads them in any order.")
         if isinstance(self.sources[0], np.ndarray):
             pixels = np.stack([preprocessing.pixels(open_image(source)) for source in self.sources])
             images = self._shuffled(tf.data.Dataset.from_tensor_slices((pixels, self.labels)), shuffle_seed)
@@ -99,7 +106,8 @@ class LabelledImages:
         return images if seed is None else images.shuffle(len(self), seed=seed)
 
     def _take(self, positions: np.ndarray) -> LabelledImages:
-        sources = [self.sources[i] for i in positions]
+        sources: Sequence[Any] = self.sources
+        sources = sources.take(positions) if isinstance(sources, Records) else [sources[i] for i in positions]
         return LabelledImages(sources, self.labels[positions], self.class_names, self.skipped)
 
 
@@ -127,7 +135,7 @@ def image_folder(
             f"{root}: {len(found)} images in {len(folders)} subfolders. Give a folder with a subfolder of images for "
             "each of at least two classes."
         )
-    found, listed = _without_listed(root, found, skip)
+    found, listed = without_listed(root, found, skip)
     problems = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, problem in enumerate(pool.map(_problem, [path for path, _ in found]), 1):
@@ -163,9 +171,9 @@ def _jitter(seed: int) -> keras.Sequential:
     )
 
 
-def _without_listed(
-    root: Path, found: list[tuple[Path, int]], skip: str | os.PathLike | None
-) -> tuple[list[tuple[Path, int]], tuple[tuple[str, str], ...]]:
+def without_listed(
+    root: Path, found: list[tuple[Path, Label]], skip: str | os.PathLike | None
+) -> tuple[list[tuple[Path, Label]], tuple[tuple[str, str], ...]]:
     """The files that the skip list does not name, and those that it does with the reason."""
     if skip is None:
         return found, ()

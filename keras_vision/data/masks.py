@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +18,11 @@ _SIDEWAYS = range(5, 9)  # EXIF orientations that exchange width and height
 NOT_ACCEPTED = -1  # in a lookup: this number must not occur
 
 
-def read_mask(path: str | os.PathLike) -> np.ndarray:
+def read_mask(path: str | os.PathLike | bytes) -> np.ndarray:
     """The numbers in a grey or palette image, `(h, w)`; of a palette image its indices, not its colours.
+
+    Args:
+        path: the file, or its content.
 
     Raises:
         ImageError: missing, damaged, too large, or a colour image.
@@ -90,23 +94,31 @@ def image_size(source: Any) -> tuple[int, int]:
     if isinstance(source, np.ndarray):
         return source.shape[0], source.shape[1]
     try:
-        with Image.open(source) as image:
+        with _opened(source) as image:
             width, height = image.size
             sideways = orientation(image) in _SIDEWAYS
     except (*DAMAGE, Image.DecompressionBombError) as error:
-        raise ImageError(source, f"not an image that can be read ({error})") from error
+        raise ImageError(_name(source), f"not an image that can be read ({error})") from error
     return (width, height) if sideways else (height, width)
 
 
-def _decoded(path: str | os.PathLike, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+def _name(source: Any) -> Any:
+    return "encoded image" if isinstance(source, bytes) else source
+
+
+def _opened(source: str | os.PathLike | bytes) -> Image.Image:
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+
+
+def _decoded(path: str | os.PathLike | bytes, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             return convert(image)
     except UnidentifiedImageError as error:
-        raise ImageError(path, "not an image in a known format") from error
+        raise ImageError(_name(path), "not an image in a known format") from error
     except (*DAMAGE, Image.DecompressionBombError) as error:
         reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else f"damaged: {error}"
-        raise ImageError(path, reason) from error
+        raise ImageError(_name(path), reason) from error
 
 
 def _indices(image: Image.Image) -> np.ndarray:

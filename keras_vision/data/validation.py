@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from keras_vision.data.labelled_images import LabelledImages
+from keras_vision.data.labelled_images import LabelledImages, without_listed
 from keras_vision.data.listings import PathLike, existing_folder, read_lines
 from keras_vision.errors import KerasVisionError
 from keras_vision.runtime import list_images
@@ -41,13 +42,18 @@ def validation_images(
     return class_folders(folder)
 
 
-def class_folders(folder: PathLike) -> LabelledImages:
+def class_folders(folder: PathLike, skip: PathLike | None = None) -> LabelledImages:
     """One subfolder of images per class; class names are those of the subfolders, sorted.
 
     Other than `image_folder`, which is for training, it decodes nothing and asks for no number of images.
 
+    Args:
+        folder: holds the subfolders.
+        skip: list of files to leave out, as `keras-vision data scan` writes it; warns if it names no file here.
+
     Raises:
-        KerasVisionError: no such folder, fewer than two subfolders, or no images in them.
+        KerasVisionError: no such folder, fewer than two subfolders, no images in them, or a skip list that cannot be
+            read.
     """
     folders = sorted(p for p in existing_folder(folder).iterdir() if p.is_dir() and not p.name.startswith("."))
     if len(folders) < 2:
@@ -55,7 +61,9 @@ def class_folders(folder: PathLike) -> LabelledImages:
             f"{folder}: {len(folders)} subfolders. Give a subfolder of images for each of at least two classes, or an "
             "ImageNet or Tiny ImageNet validation folder."
         )
-    return _labelled(folder, [(path, f.name) for f in folders for path in list_images([f])], [f.name for f in folders])
+    found = [(path, f.name) for f in folders for path in list_images([f])]
+    found, skipped = without_listed(Path(folder), found, skip)
+    return dataclasses.replace(_labelled(folder, found, [f.name for f in folders]), skipped=skipped)
 
 
 def imagenet_validation(

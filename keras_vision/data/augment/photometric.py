@@ -83,7 +83,7 @@ class PCAColor:
         deviation: standard deviation of a_i; the paper's is 0.1.
 
     Raises:
-        KerasVisionError: the deviation is negative.
+        KerasVisionError: the deviation is negative, or (when called) the image has other channels than three.
     """
 
     deviation: float = 0.1
@@ -93,9 +93,11 @@ class PCAColor:
 
     def __call__(self, pixels: Any, seed: Any) -> Any:
         steps = np.array(IMAGENET_EIGENVECTORS) * IMAGENET_EIGENVALUES * 255.0 * self.deviation
-        first, second, third = (tf.constant(step, tf.float32) for step in steps.T)
-        a = tf.random.stateless_normal([3], seed)
-        return tf.clip_by_value(pixels + (first * a[0] + second * a[1] + third * a[2]), 0.0, 255.0)
+        if pixels.shape[-1] != 3:
+            raise KerasVisionError(f"pixels of {pixels.shape}: the colour shift is of RGB images; leave it out.")
+        # One product, as graphs would change the order of a longer sum.
+        shift = tf.linalg.matvec(tf.constant(steps, tf.float32), tf.random.stateless_normal([3], seed))
+        return tf.clip_by_value(pixels + shift, 0.0, 255.0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,10 +7,13 @@ only the part that is seen needs to be decoded, and a mask goes exactly where it
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
+
+from keras_vision.data.resample import resample
 
 
 class Window(NamedTuple):
@@ -52,25 +55,22 @@ class Augmentation:
         return not any(getattr(change, "moves_pixels", False) for change in self.photometric)
 
 
-def show(pixels: Any, window: Window, size: tuple[int, int], fill: float = 0.0) -> Any:
+def show(pixels: Any, window: Window, size: tuple[int, int], fill: float | Sequence[float] = 0.0) -> Any:
     """Antialiased bilinear resampling, `(h, w, c) -> (*size, c)`, float32.
 
     Args:
         pixels: the image, any number type.
         window: what to show of it.
         size: height and width of the result.
-        fill: value of what lies outside the image.
+        fill: value of what lies outside the image, or one for each channel.
     """
     scale = tf.constant(size, tf.float32) / window.extent
-    shown = tf.raw_ops.ScaleAndTranslate(
-        images=(tf.cast(pixels, tf.float32) - fill)[None],
-        size=size,
-        scale=scale,
-        translation=-window.offset * scale,
-        kernel_type="triangle",
-        antialias=True,
-    )[0]
-    return _mirrored(shown + fill, window)  # the sum first: graphs would merge it with a sum that follows
+    filled = np.any(fill)  # what lies outside is 0 anyway, and the resampling takes any number type
+    inside = tf.cast(pixels, tf.float32) - fill if filled else pixels
+    shown = resample(inside, scale, -window.offset * scale, size, "triangle", antialias=True)
+    if filled:  # the maximum changes nothing, but keeps graphs from merging the sum with one that follows
+        shown = tf.maximum(shown + fill, tf.float32.min)
+    return _mirrored(shown, window)
 
 
 def show_mask(mask: Any, window: Window, size: tuple[int, int], void: int) -> Any:

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+from keras_vision import KerasVisionError
 from keras_vision.data import augment, decode_image
 from keras_vision.data.augment.photometric import IMAGENET_EIGENVALUES, IMAGENET_EIGENVECTORS
 
@@ -167,3 +168,8 @@ def test_hide_and_seek_draws_a_size_per_image():
     untouched = (results == pixels).all((1, 2, 3))
     assert ((results == 0).all((1, 2, 3)) ^ untouched).all()
     assert stats.binomtest(int(untouched.sum()), 400, 0.5).pvalue > SIGNIFICANT
+
+
+def test_a_colour_shift_is_not_for_grey_images():
+    with pytest.raises(KerasVisionError, match="the colour shift is of RGB images"):
+        augment.PCAColor()(tf.zeros([4, 4, 1]), tf.constant([0, 1]))
