@@ -37,11 +37,13 @@ class Unit:
         source: the C++ file. It includes its headers by paths relative to itself.
         flags: for this unit alone, after the library's: `("-march=x86-64-v4", "-DLEVEL=avx512")`.
         name: of the object file, where one source is compiled several times; by default the source's stem.
+        program: the command of another compiler, such as nvcc, to which `flags` are all the flags there are.
     """
 
     source: Path
     flags: tuple[str, ...] = ()
     name: str = ""
+    program: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,16 @@ def _tools(library: Library) -> _Tools:
 
 
 def _key(library: Library, tools: _Tools) -> str:
-    units = [(_digest(unit.source), unit.flags) for unit in library.units]
+    units = [(_digest(unit.source), unit.flags, *_program(unit)) for unit in library.units]
     headers = [_digest(header) for header in library.headers]
     flags = library.flags, library.link_flags
     real = os.path.realpath(tools.command[0])
     described = json.dumps([FORMAT, units, headers, flags, asdict(tools), real, _processor()])
     return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def _program(unit: Unit) -> list[object]:
+    return [unit.program, compiler.run([[*unit.program, "--version"]])[0]] if unit.program else []
 
 
 def _digest(path: Path) -> tuple[str, str]:
@@ -223,8 +229,8 @@ def _compile(library: Library, tools: _Tools, path: Path) -> None:
         commands, objects = [], []
         for i, unit in enumerate(library.units):
             objects.append(f"{work}/{i}-{unit.name or unit.source.stem}.o")
-            flags = [*tools.flags, *library.flags, *unit.flags]
-            commands.append([*tools.command, *flags, "-c", str(unit.source), "-o", objects[-1]])
+            own = [*tools.command, *tools.flags, *library.flags]
+            commands.append([*(unit.program or own), *unit.flags, "-c", str(unit.source), "-o", objects[-1]])
         new = f"{work}/{library.name}.so"
         link_flags = [*tools.link_flags, *library.link_flags]
         compiler.run(commands, scratch=work)

@@ -1,17 +1,26 @@
-"""The compiled operations: built on the first call, loaded once a process."""
+"""The compiled operations: built on the first call, loaded once a process.
+
+On a machine with a GPU a second library registers their kernels for it (`keras_vision.ops.cuda` says when).
+"""
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import platform
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
+from keras_vision.errors import KerasVisionWarning
+from keras_vision.ops import cuda
 from keras_vision.ops.build import Library, Unit, build
+from keras_vision.ops.compiler import BuildError
 from keras_vision.ops.crf.gradient import register
 
 CORE = Path(__file__).parent / "core"
+CUDA = Path(__file__).parent / "cuda"
 LEVELS = {"best": 0, "plain": 1, "avx2": 2, "avx512": 3}  # enum kv_level of crf.h
 _lock = threading.Lock()
 
@@ -37,8 +46,23 @@ def library() -> Library:
     )
 
 
+def gpu_library(toolkit: cuda.Toolkit) -> Library:
+    """The operations' kernels for GPUs: the CUDA core by nvcc, and what TensorFlow sees of it. It defines no operation."""
+    flags = ("-std=c++17", "-O3", "-Xcompiler=-fPIC,-fvisibility=hidden", "--threads=0", *cuda.targets())
+    glue = ("-DGOOGLE_CUDA=1", "-Wno-deprecated-declarations", f"-I{toolkit.include}")
+    return Library(
+        name="dense_crf_gpu",
+        units=(Unit(CUDA / "crf.cu", flags, program=(toolkit.nvcc,)), Unit(CUDA / "tensorflow_cuda.cc", glue)),
+        headers=(*sorted(CUDA.glob("*.h")), *sorted(CORE.glob("*.h"))),
+        tensorflow=True,
+        flags=("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-Wno-psabi"),
+        link_flags=(f"-L{toolkit.libraries}", "-lcudart_static", "-ldl", "-lrt", "-pthread"),
+    )
+
+
 def operations() -> Any:
-    """TensorFlow's module of the operations, compiled if this machine has not done so before (half a minute).
+    """TensorFlow's module of the operations, compiled if this machine has not done so before (half a minute; with kernels
+    for GPUs some minutes).
 
     Raises:
         BuildError: there is no compiler, or it fails, or the result cannot be kept.
@@ -53,4 +77,21 @@ def _load() -> Any:
 
     module = tf.load_op_library(str(build(library())))
     register(module)
+    _load_for_gpus(tf)
     return module
+
+
+def _load_for_gpus(tf: Any) -> None:
+    """Registers the kernels for GPUs, where they are wanted."""
+    try:
+        if toolkit := cuda.wanted():
+            tf.load_library(str(build(gpu_library(toolkit))))
+    except BuildError as error:
+        if cuda.required():
+            raise
+        warnings.warn(
+            f"The CRF's kernels for GPUs cannot be compiled, so it runs on the CPU. To say that you want that, set "
+            f"KERAS_VISION_CUDA=0. {error}",
+            KerasVisionWarning,
+            stacklevel=2,
+        )
