@@ -95,6 +95,17 @@ def build(library: Library, *, force: bool = False) -> Path:
     return path
 
 
+def cached(library: Library) -> Path | None:
+    """Path of the compiled library, or None if the cache does not hold it or it cannot be used; compiles nothing."""
+    try:
+        if not any(_place().glob(f"{library.name}-*.so")):  # cheaper than the key, for which compilers tell their version
+            return None
+        path = cache_folder() / f"{library.name}-{_key(library, _tools(library))}.so"
+        return path if _cached(path) else None
+    except (BuildError, OSError, RuntimeError):
+        return None
+
+
 def cache_folder() -> Path:
     """Folder of compiled libraries: `$KERAS_VISION_CACHE`, else `keras_vision` in `$XDG_CACHE_HOME` or `~/.cache`.
 
@@ -105,16 +116,24 @@ def cache_folder() -> Path:
     """
     if sys.platform == "win32":
         raise BuildError("The C++ ops of keras_vision are compiled on Linux and macOS only; use WSL on Windows.")
-    own, shared = os.environ.get("KERAS_VISION_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    folder = Path(own) if own else Path(shared or "~/.cache") / "keras_vision"
+    folder = _given_place()
     try:
-        # Resolved, so that a link on the way cannot point elsewhere once the folder is checked.
-        folder = folder.expanduser().resolve()
+        folder = _place()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_foreign(folder, folder.stat())
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder, or links in a circle
         raise _unusable(folder, error) from error
     return folder
+
+
+def _given_place() -> Path:
+    own, shared = os.environ.get("KERAS_VISION_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else Path(shared or "~/.cache") / "keras_vision"
+
+
+def _place() -> Path:
+    """Resolved, so that a link on the way cannot point elsewhere once the folder is checked."""
+    return _given_place().expanduser().resolve()
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,13 @@ def required() -> bool:
     return choice == "1"
 
 
+def allowed() -> bool:
+    """Whether TensorFlow could have kernels for GPUs, and the user does not refuse them."""
+    import tensorflow as tf
+
+    return _choice() != "0" and tf.test.is_built_with_cuda()
+
+
 def wanted() -> Toolkit | None:
     """The toolkit, if kernels for GPUs are to be compiled, else None.
 
@@ -85,7 +92,7 @@ def wanted() -> Toolkit | None:
     import tensorflow as tf
 
     must = required()
-    if _choice() == "0" or not (must or (tf.test.is_built_with_cuda() and tf.config.list_physical_devices("GPU"))):
+    if not must and not (allowed() and tf.config.list_physical_devices("GPU")):
         return None
     found = toolkit()
     if must and not (found and tf.test.is_built_with_cuda()):

@@ -15,7 +15,7 @@ from typing import Any
 
 from keras_vision.errors import KerasVisionWarning
 from keras_vision.ops import cuda
-from keras_vision.ops.build import Library, Unit, build
+from keras_vision.ops.build import Library, Unit, build, cached
 from keras_vision.ops.compiler import BuildError
 from keras_vision.ops.crf.gradient import register
 
@@ -68,7 +68,42 @@ def operations() -> Any:
         BuildError: there is no compiler, or it fails, or the result cannot be kept.
     """
     with _lock:
-        return _load()
+        module = _load()
+        _load_for_gpus()
+        return module
+
+
+def load_operations() -> None:
+    """Registers the package's compiled operations with TensorFlow, compiled now if they never were on this machine.
+
+    For `tf.saved_model.load` of a file that holds them. Where they have been compiled before, `import keras_vision` does
+    this itself, once TensorFlow is imported.
+
+    Raises:
+        BuildError: there is no compiler, or it fails, or the result cannot be kept.
+    """
+    operations()
+
+
+def load_compiled() -> None:
+    """As `load_operations`, of what the cache holds: nothing is compiled, and no GPU is looked for."""
+    with _lock:
+        if cached(library()):
+            _load()
+        toolkit = cuda.toolkit() if cuda.allowed() else None
+        if toolkit and (path := cached(gpu_library(toolkit))):
+            _register_for_gpus(path)
+
+
+def available_memory() -> int:
+    """Bytes that the process can still take, as the compiled operations see it.
+
+    Raises:
+        BuildError: as of `operations`.
+    """
+    function = ctypes.CDLL(str(build(library()))).kv_available_memory
+    function.restype = ctypes.c_int64
+    return function()
 
 
 @functools.cache
@@ -77,15 +112,15 @@ def _load() -> Any:
 
     module = tf.load_op_library(str(build(library())))
     register(module)
-    _load_for_gpus(tf)
     return module
 
 
-def _load_for_gpus(tf: Any) -> None:
+@functools.cache
+def _load_for_gpus() -> None:
     """Registers the kernels for GPUs, where they are wanted."""
     try:
         if toolkit := cuda.wanted():
-            tf.load_library(str(build(gpu_library(toolkit))))
+            _register_for_gpus(build(gpu_library(toolkit)))
     except BuildError as error:
         if cuda.required():
             raise
@@ -95,3 +130,10 @@ def _load_for_gpus(tf: Any) -> None:
             KerasVisionWarning,
             stacklevel=2,
         )
+
+
+@functools.cache
+def _register_for_gpus(path: Path) -> None:
+    import tensorflow as tf
+
+    tf.load_library(str(path))
