@@ -21,7 +21,7 @@ def register_with_tensorflow() -> None:
     if hasattr(sys.modules.get(NAME), "load_op_library"):
         _register()
     elif NAME not in sys.modules:
-        sys.meta_path.insert(0, _Finder())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _Finder())
 
 
 class _Finder:
@@ -30,7 +30,7 @@ class _Finder:
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != NAME:
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
             _afterwards(spec.loader, _register)
@@ -49,15 +49,15 @@ def _afterwards(loader: Any, action: Any) -> None:
 
 
 def _register() -> None:
-    from keras_vision.errors import KerasVisionWarning
+    from keras_vision.errors import KerasVisionError, KerasVisionWarning
     from keras_vision.ops.crf.library import load_compiled
 
     try:
         load_compiled()
-    except (OSError, RuntimeError, sys.modules[NAME].errors.OpError) as error:  # which must not keep TensorFlow away
-        warnings.warn(
-            f"The compiled CRF cannot be loaded, so SavedModels that hold it cannot be, either: {error}. Delete what is in "
-            "the cache (keras_vision.ops.build.cache_folder()), and it is compiled again.",
+    except (KerasVisionError, OSError, RuntimeError, sys.modules[NAME].errors.OpError) as error:
+        warnings.warn(  # it must not keep TensorFlow away
+            f"The compiled CRF cannot be loaded, so SavedModels that hold it cannot be, either: {error}. Empty "
+            "keras_vision.ops.build.cache_folder(), and it is compiled again.",
             KerasVisionWarning,
             stacklevel=2,
         )

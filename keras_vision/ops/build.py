@@ -98,7 +98,7 @@ def build(library: Library, *, force: bool = False) -> Path:
 def cached(library: Library) -> Path | None:
     """Path of the compiled library, or None if the cache does not hold it or it cannot be used; compiles nothing."""
     try:
-        if not any(_place().glob(f"{library.name}-*.so")):  # cheaper than the key, for which compilers tell their version
+        if not any(_place().glob(f"{library.name}-*.so")):  # for the key, compilers have to tell their version
             return None
         path = cache_folder() / f"{library.name}-{_key(library, _tools(library))}.so"
         return path if _cached(path) else None

@@ -1,7 +1,8 @@
 """Finding NVIDIA's compiler, and whether kernels for GPUs are wanted here.
 
-Environment: KERAS_VISION_CUDA is "auto" (where TensorFlow sees a GPU), "0" (never) or "1" (also without a GPU, and it is an
-error if they cannot be compiled); KERAS_VISION_CUDA_ARCHITECTURES, such as "80,90", says for which GPUs; CUDACXX names nvcc.
+Environment: KERAS_VISION_CUDA is "auto" (where TensorFlow sees a GPU), "0" (never) or "1" (also without a GPU, and it
+is an error if they cannot be compiled); KERAS_VISION_CUDA_ARCHITECTURES, such as "80,90", says for which GPUs; CUDACXX
+names nvcc, whose CUDA must not be newer than the driver.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Toolkit:
 
 
 def toolkit() -> Toolkit | None:
-    """The toolkit of `$CUDACXX`, else of nvcc on PATH, else in `$CUDA_HOME` or /usr/local/cuda; None if none is whole."""
+    """Of `$CUDACXX`, else of nvcc on PATH, else in `$CUDA_HOME` or /usr/local/cuda; None if it is not whole."""
     given, home = os.environ.get("CUDACXX", "").strip(), os.environ.get("CUDA_HOME", "/usr/local/cuda")
     found = shutil.which(given or "nvcc") or (None if given else shutil.which("nvcc", path=f"{home}/bin"))
     if found is None:
@@ -108,5 +109,6 @@ def _missing(tf: Any) -> str:
     what = "there is no whole CUDA toolkit" if tf.test.is_built_with_cuda() else "this TensorFlow is built without CUDA"
     return (
         f"KERAS_VISION_CUDA=1 asks for kernels for GPUs, and {what}. Install it (nvcc, its headers and "
-        "libcudart_static.a; `pip install tensorflow` on Linux knows GPUs), set CUDACXX to nvcc, or unset KERAS_VISION_CUDA."
+        "libcudart_static.a; `pip install tensorflow` on Linux knows GPUs), set CUDACXX to nvcc, or unset "
+        "KERAS_VISION_CUDA."
     )

@@ -47,7 +47,7 @@ def library() -> Library:
 
 
 def gpu_library(toolkit: cuda.Toolkit) -> Library:
-    """The operations' kernels for GPUs: the CUDA core by nvcc, and what TensorFlow sees of it. It defines no operation."""
+    """The operations' kernels for GPUs: the CUDA core by nvcc, and its glue. It defines no operation."""
     flags = ("-std=c++17", "-O3", "-Xcompiler=-fPIC,-fvisibility=hidden", "--threads=0", *cuda.targets())
     glue = ("-DGOOGLE_CUDA=1", "-Wno-deprecated-declarations", f"-I{toolkit.include}")
     return Library(
@@ -61,8 +61,9 @@ def gpu_library(toolkit: cuda.Toolkit) -> Library:
 
 
 def operations() -> Any:
-    """TensorFlow's module of the operations, compiled if this machine has not done so before (half a minute; with kernels
-    for GPUs some minutes).
+    """TensorFlow's module of the operations, compiled if this machine has not done so before.
+
+    That takes half a minute, and with kernels for GPUs some minutes.
 
     Raises:
         BuildError: there is no compiler, or it fails, or the result cannot be kept.
@@ -74,9 +75,9 @@ def operations() -> Any:
 
 
 def load_operations() -> None:
-    """Registers the package's compiled operations with TensorFlow, compiled now if they never were on this machine.
+    """Registers the package's operations with TensorFlow, compiled now if they never were on this machine.
 
-    For `tf.saved_model.load` of a file that holds them. Where they have been compiled before, `import keras_vision` does
+    For `tf.saved_model.load` of a file that holds them. Where they were compiled before, `import keras_vision` does
     this itself, once TensorFlow is imported.
 
     Raises:

@@ -27,5 +27,7 @@ def pytest_configure() -> None:
 
 
 def pytest_sessionfinish() -> None:
-    loaded = {line.split("/")[-1].strip() for line in Path("/proc/self/maps").read_text().splitlines() if "dense_crf" in line}
+    loaded = {
+        line.split("/")[-1].strip() for line in Path("/proc/self/maps").read_text().splitlines() if "dense_crf" in line
+    }
     print("loaded:", *loaded)

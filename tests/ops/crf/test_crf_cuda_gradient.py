@@ -74,9 +74,7 @@ def test_large_sums_stay_exact(core, emulation, rng):
     """More numbers than shares, so that each thread adds up several."""
     logits, image = scene(rng, 200, 220, 3)
     above, matrix = np.abs(rng.normal(size=logits.shape)), np.ones((3, 3)) - np.eye(3)
-    given = [
-        library.gradient(above, logits, image, [GAUSSIAN], matrix, iterations=2) for library in (core, emulation)
-    ]
+    given = [library.gradient(above, logits, image, [GAUSSIAN], matrix, iterations=2) for library in (core, emulation)]
     for ours, theirs in zip(*given, strict=True):
         assert_close(ours, theirs, CLOSE)
 

@@ -96,6 +96,11 @@ print(int(tf.constant(3)), [str(w.message)[:39] for w in caught if w.category.__
     assert run(code, tmp_path / "broken.so") == "3 ['The compiled CRF cannot be loaded, so S']\n"
 
 
+def test_bad_settings_do_not_keep_tensorflow_away():
+    code = "import keras_vision, warnings\nwarnings.simplefilter('ignore')\nimport tensorflow as tf\nprint(int(tf.constant(3)))"
+    assert run(code, KERAS_VISION_CUDA_ARCHITECTURES="hopper", KERAS_VISION_CACHE="/dev/null/x") == "3\n"
+
+
 def test_an_unknown_tensorflow_is_an_import_error():
     code = """
 import sys, keras_vision
