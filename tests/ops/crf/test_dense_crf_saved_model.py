@@ -97,7 +97,8 @@ print(int(tf.constant(3)), [str(w.message)[:39] for w in caught if w.category.__
 
 
 def test_bad_settings_do_not_keep_tensorflow_away():
-    code = "import keras_vision, warnings\nwarnings.simplefilter('ignore')\nimport tensorflow as tf\nprint(int(tf.constant(3)))"
+    code = IMPORTS["before"].replace("\n", "\nimport warnings\nwarnings.simplefilter('ignore')\n")
+    code += "\nprint(int(tf.constant(3)))"
     assert run(code, KERAS_VISION_CUDA_ARCHITECTURES="hopper", KERAS_VISION_CACHE="/dev/null/x") == "3\n"
 
 
