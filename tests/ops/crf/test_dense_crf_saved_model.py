@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -35,13 +36,20 @@ keras_vision.ops.load_operations()
 """
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+@pytest.fixture(scope="module", params=["tf.saved_model.save", "keras.Model.export"])
+def saved(request, tmp_path_factory):
     """A file, what it is given, and what it has to give."""
     folder = tmp_path_factory.mktemp("saved")
     rng = np.random.default_rng(0)
     arrays = rng.normal(0, 2, (1, 12, 14, 3)), rng.uniform(0, 255, (1, 12, 14, 3))
     logits, image = (array.astype(np.float32) for array in arrays)
+
+    if request.param == "keras.Model.export":
+        inputs = [keras.Input((12, 14, 3), name=name) for name in ("logits", "image")]
+        model = keras.Model(inputs, kv.layers.DenseCRF(impl="custom")(inputs))
+        model.export(str(folder / "model"), verbose=False)
+        np.savez(folder / "given.npz", logits=logits, image=image)
+        return folder, np.asarray(model([logits, image]))
 
     @tf.function(input_signature=[tf.TensorSpec((1, 12, 14, 3), tf.float32, name=name) for name in ("logits", "image")])
     def serve(logits, image):
