@@ -6,6 +6,8 @@ Every name below is imported on first use (PEP 562), so ``import keras_vision`` 
 import importlib
 from typing import Any
 
+from keras_vision.ops.arrival import register_with_tensorflow
+
 __version__ = "0.1.0"
 
 _MODULES = (
@@ -38,6 +40,8 @@ _NAMES = {  # public name -> the module that makes it work; importing `applicati
 }
 
 __all__ = sorted([*_MODULES, *_NAMES])
+
+register_with_tensorflow()
 
 
 def __getattr__(name: str) -> Any:

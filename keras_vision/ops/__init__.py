@@ -12,6 +12,7 @@ _NAMES = {
     "Potts": "crf.energy",
     "dense_crf": "crf.dense_crf",
     "fit_dense_crf": "crf.fitting",
+    "load_operations": "crf.library",
     "permutohedral_filter": "crf.permutohedral",
 }
 

@@ -37,11 +37,13 @@ class Unit:
         source: the C++ file. It includes its headers by paths relative to itself.
         flags: for this unit alone, after the library's: `("-march=x86-64-v4", "-DLEVEL=avx512")`.
         name: of the object file, where one source is compiled several times; by default the source's stem.
+        program: the command of another compiler, such as nvcc, to which `flags` are all the flags there are.
     """
 
     source: Path
     flags: tuple[str, ...] = ()
     name: str = ""
+    program: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,17 @@ def build(library: Library, *, force: bool = False) -> Path:
     return path
 
 
+def cached(library: Library) -> Path | None:
+    """Path of the compiled library, or None if the cache does not hold it or it cannot be used; compiles nothing."""
+    try:
+        if not any(_place().glob(f"{library.name}-*.so")):  # for the key, compilers have to tell their version
+            return None
+        path = cache_folder() / f"{library.name}-{_key(library, _tools(library))}.so"
+        return path if _cached(path) else None
+    except (BuildError, OSError, RuntimeError):
+        return None
+
+
 def cache_folder() -> Path:
     """Folder of compiled libraries: `$KERAS_VISION_CACHE`, else `keras_vision` in `$XDG_CACHE_HOME` or `~/.cache`.
 
@@ -103,16 +116,24 @@ def cache_folder() -> Path:
     """
     if sys.platform == "win32":
         raise BuildError("The C++ ops of keras_vision are compiled on Linux and macOS only; use WSL on Windows.")
-    own, shared = os.environ.get("KERAS_VISION_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    folder = Path(own) if own else Path(shared or "~/.cache") / "keras_vision"
+    folder = _given_place()
     try:
-        # Resolved, so that a link on the way cannot point elsewhere once the folder is checked.
-        folder = folder.expanduser().resolve()
+        folder = _place()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_foreign(folder, folder.stat())
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder, or links in a circle
         raise _unusable(folder, error) from error
     return folder
+
+
+def _given_place() -> Path:
+    own, shared = os.environ.get("KERAS_VISION_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else Path(shared or "~/.cache") / "keras_vision"
+
+
+def _place() -> Path:
+    """Resolved, so that a link on the way cannot point elsewhere once the folder is checked."""
+    return _given_place().expanduser().resolve()
 
 
 @dataclass(frozen=True)
@@ -138,12 +159,16 @@ def _tools(library: Library) -> _Tools:
 
 
 def _key(library: Library, tools: _Tools) -> str:
-    units = [(_digest(unit.source), unit.flags) for unit in library.units]
+    units = [(_digest(unit.source), unit.flags, *_program(unit)) for unit in library.units]
     headers = [_digest(header) for header in library.headers]
     flags = library.flags, library.link_flags
     real = os.path.realpath(tools.command[0])
     described = json.dumps([FORMAT, units, headers, flags, asdict(tools), real, _processor()])
     return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def _program(unit: Unit) -> list[object]:
+    return [unit.program, compiler.run([[*unit.program, "--version"]])[0]] if unit.program else []
 
 
 def _digest(path: Path) -> tuple[str, str]:
@@ -223,8 +248,8 @@ def _compile(library: Library, tools: _Tools, path: Path) -> None:
         commands, objects = [], []
         for i, unit in enumerate(library.units):
             objects.append(f"{work}/{i}-{unit.name or unit.source.stem}.o")
-            flags = [*tools.flags, *library.flags, *unit.flags]
-            commands.append([*tools.command, *flags, "-c", str(unit.source), "-o", objects[-1]])
+            own = [*tools.command, *tools.flags, *library.flags]
+            commands.append([*(unit.program or own), *unit.flags, "-c", str(unit.source), "-o", objects[-1]])
         new = f"{work}/{library.name}.so"
         link_flags = [*tools.link_flags, *library.link_flags]
         compiler.run(commands, scratch=work)

@@ -49,8 +49,13 @@ def dense_crf(
     times that; never more than 2,400 and 56. That is for one image; of a batch as many as there are threads are at
     work. Each step compares what it needs with what the machine has beforehand.
 
+    On an NVIDIA GPU it runs where nvcc can compile it (`keras_vision.ops.cuda`): the same steps in float32, in memory
+    of TensorFlow's allocator. That has not been run on a GPU yet: its kernels are compiled, and tested in an emulation
+    on the CPU.
+
     The gradient goes through all iterations to the logits, kernel_weights and compatibility, the last two if they are
-    tensors or variables. It is that of the approximation, up to rounding. The image gets none (None) from the
+    tensors or variables. It is that of the approximation, up to rounding. Kernels of weight 0, which the forward pass
+    leaves out, have one too, and are computed for it if kernel_weights is a tensor. The image gets none (None) from the
     operation; of the reference it does. The operation's gradient has no gradient itself.
 
     Args:
@@ -89,17 +94,22 @@ def dense_crf(
     _check_shapes(logits, image)
     kernels = check_settings(kernels, iterations, normalization, impl)
     number = level_number(level)
-    if from_probabilities:
+    logits = logits if hasattr(logits, "dtype") else np.asarray(logits)
+    given = keras.backend.standardize_dtype(logits.dtype)
+    dtype = given if given in ("float16", "bfloat16") else "float32"
+    if from_probabilities:  # in float32: float16 has no smaller probabilities than 6e-8
+        logits = keras.ops.cast(logits, "float32")
         logits = keras.ops.log(keras.ops.maximum(logits, np.finfo(np.float32).tiny))
     custom = _operations(impl)
     if custom is None:
-        return reference.mean_field(
+        marginals = reference.mean_field(
             logits, image, kernels, compatibility, iterations, normalization, kernel_weights=kernel_weights
         )
+        return keras.ops.cast(marginals, dtype)
     options = dict(
         iterations=int(iterations), normalization=NORMALIZATIONS[normalization], level=number, keep=bool(keep)
     )
-    return _custom(custom, logits, image, kernels, kernel_weights, compatibility, options)
+    return keras.ops.cast(_custom(custom, logits, image, kernels, kernel_weights, compatibility, options), dtype)
 
 
 def _check_shapes(logits: Any, image: Any) -> None:
@@ -171,8 +181,7 @@ def _custom(
 ) -> Any:
     import tensorflow as tf
 
-    logits, image = tf.convert_to_tensor(logits), tf.convert_to_tensor(image)
-    dtype = logits.dtype if logits.dtype in (tf.float16, tf.bfloat16) else tf.float32
+    image = tf.convert_to_tensor(image)
     labels, channels = logits.shape[3], image.shape[3]
     if labels is None or channels is None:
         raise KerasVisionError(
@@ -180,14 +189,29 @@ def _custom(
         )
     thetas = [kernel.thetas(channels) for kernel in kernels]
     factor, matrix = compatibility_terms(compatibility, labels)
+    weights = strengths(kernels, kernel_weights, factor)
+    learned = dict(learn_weights=not _numbers(weights), learn_penalties=matrix is not None and not _numbers(matrix))
     with readable_errors():
         marginals, _ = module.keras_vision_dense_crf(
             tf.cast(logits, tf.float32),
             tf.cast(image, tf.float32),
-            strengths(kernels, kernel_weights, factor),
+            weights,
             np.array([position for position, _ in thetas], np.float32).reshape(-1, 2),
-            np.array([colour or (0.0,) * channels for _, colour in thetas], np.float32).reshape(-1, channels),
+            np.array([_looks(colour, channels) for _, colour in thetas], np.float32).reshape(-1, channels),
             np.zeros((0, 0), np.float32) if matrix is None else matrix,
             **options,
+            **learned,
         )
-    return tf.cast(marginals, dtype)
+    return marginals
+
+
+def _numbers(values: Any) -> bool:
+    """Whether they are no tensor or variable, so that nobody can ask for their gradient."""
+    return isinstance(values, np.ndarray)
+
+
+def _looks(colour: tuple[float, ...] | None, channels: int) -> tuple[float, ...]:
+    """Deviations of the channels for the operation, to which 0 says that a kernel does not look at the image."""
+    if colour is None:
+        return (0.0,) * channels
+    return tuple(max(theta, float(np.finfo(np.float32).tiny)) for theta in colour)

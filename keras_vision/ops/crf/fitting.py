@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_vision.errors import KerasVisionError
 from keras_vision.journal import Journal
+from keras_vision.ops.compiler import BuildError
 from keras_vision.ops.crf.energy import Bilateral, Gaussian
 from keras_vision.ops.crf.held_out import HeldOut
+from keras_vision.ops.crf.library import available_memory
 
 Setting = tuple[float, float, float]  # weight, theta_alpha, theta_beta
 Grid = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]  # values of weight, theta_alpha and theta_beta
@@ -94,7 +98,7 @@ def fit_dense_crf(
         from_probabilities: `logits` holds probabilities instead.
         max_images: if there are more, so many are drawn. The paper uses 100.
         seed: of that draw.
-        workers: settings tried at a time; None is one for each core.
+        workers: settings tried at a time, fewer where memory would not do for so many; None is one for each core.
         progress: called with the number of settings that are done and the number of all, after each of them.
         resume: a file in which finished settings are kept. The same call goes on from there after an interruption, and
             so does one with other ranges, on the same images with the same options.
@@ -113,7 +117,9 @@ def fit_dense_crf(
     )
     options = dict(iterations=iterations, normalization=normalization, from_probabilities=from_probabilities)
     held_out = HeldOut(logits, images, labels, _draw(logits, images, labels, max_images, seed), void, options)
-    journal = _SettingJournal(resume, "" if resume is None else f"{held_out.fingerprint()} {gaussian}")
+    journal = _SettingJournal(
+        resume, "" if resume is None else f"{held_out.fingerprint()} {float(gaussian.weight)} {gaussian.thetas(1)}"
+    )
     try:
         tried = _search(_Scorer(held_out, gaussian, workers), grid, refinements, journal, progress)
     finally:
@@ -144,7 +150,7 @@ class _Scorer:
 
     def __init__(self, held_out: HeldOut, gaussian: Gaussian, workers: int | None):
         self.held_out, self.gaussian = held_out, gaussian
-        self.workers = workers or os.cpu_count() or 1
+        self.workers = min(workers or os.cpu_count() or 1, _room(held_out))
 
     def __call__(self, settings: Sequence[Setting]) -> Generator[tuple[Setting, float], None, None]:
         """Settings and scores as they come. Close it, and those at work end at their next image."""
@@ -160,6 +166,18 @@ class _Scorer:
 
     def _score(self, setting: Setting, stop: threading.Event) -> float:
         return self.held_out.score((Bilateral(*setting), self.gaussian), stop)
+
+
+def _room(held_out: HeldOut) -> int:
+    """Images at work whose CRFs fit into the memory together: each call compares with all there is for itself."""
+    pixels, values = held_out.values
+    need = 2400 * pixels + 56 * values  # bytes, at most (`dense_crf`)
+    if keras.backend.backend() != "tensorflow":
+        return sys.maxsize  # the reference runs, which takes less
+    try:
+        return max(1, available_memory() // need)
+    except BuildError:
+        return sys.maxsize
 
 
 def _search(

@@ -21,10 +21,16 @@ def register(module: Any) -> None:
 
     @tf.RegisterGradient("KerasVisionDenseCrf")
     def _backwards(op: Any, gradient: Any, _: Any) -> tuple[Any, ...]:
-        """Of logits, kernel weights and penalties; the image and the thetas have none."""
-        options = {name: op.get_attr(name) for name in ("iterations", "normalization", "level")}
+        """Of logits, kernel weights and penalties; the image and the thetas have none.
+
+        Numbers of the caller's, which are no tensors, have none, either: so a kernel of weight 0 is computed only where
+        its weight may be learned.
+        """
+        names = ("iterations", "normalization", "level", "learn_weights", "learn_penalties")
+        options = {name: op.get_attr(name) for name in names}
         with readable_errors():
             logits, weights, penalties = module.keras_vision_dense_crf_gradient(
                 *op.inputs, *op.outputs, gradient, **options
             )
-        return logits, None, weights, None, None, penalties
+        learned = weights if options["learn_weights"] else None, penalties if options["learn_penalties"] else None
+        return logits, None, learned[0], None, None, learned[1]

@@ -61,13 +61,24 @@ class HeldOut:
 
     def fingerprint(self) -> str:
         """A hash of everything a score depends on, beside the kernels."""
-        digest = hashlib.sha256(repr((self.void, sorted(self.options.items()))).encode())
+        # 3 and 3.0, and NumPy's, are the same.
+        options = {
+            name: value.item() if isinstance(value, np.generic) else value for name, value in self.options.items()
+        }
+        void = None if self.void is None else float(self.void)
+        digest = hashlib.sha256(repr((void, sorted(options.items()))).encode())
         for index in self.chosen:
             for array in (self.logits[index], self.images[index], self.labels[index]):
                 array = np.asarray(array)
                 digest.update(f"{array.shape}{array.dtype}".encode())
                 digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+    @property
+    def values(self) -> tuple[int, int]:
+        """Pixels of the largest image, and its numbers of logits."""
+        most = max(int(np.prod(np.shape(self.images[index])[:2])) for index in self.chosen)
+        return most, most * self.classes
 
     def _confusion(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
         """Pixels by true (rows) and predicted class (columns)."""

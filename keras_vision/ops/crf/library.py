@@ -1,17 +1,26 @@
-"""The compiled operations: built on the first call, loaded once a process."""
+"""The compiled operations: built on the first call, loaded once a process.
+
+On a machine with a GPU a second library registers their kernels for it (`keras_vision.ops.cuda` says when).
+"""
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import platform
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
-from keras_vision.ops.build import Library, Unit, build
+from keras_vision.errors import KerasVisionWarning
+from keras_vision.ops import cuda
+from keras_vision.ops.build import Library, Unit, build, cached
+from keras_vision.ops.compiler import BuildError
 from keras_vision.ops.crf.gradient import register
 
 CORE = Path(__file__).parent / "core"
+CUDA = Path(__file__).parent / "cuda"
 LEVELS = {"best": 0, "plain": 1, "avx2": 2, "avx512": 3}  # enum kv_level of crf.h
 _lock = threading.Lock()
 
@@ -37,14 +46,65 @@ def library() -> Library:
     )
 
 
+def gpu_library(toolkit: cuda.Toolkit) -> Library:
+    """The operations' kernels for GPUs: the CUDA core by nvcc, and its glue. It defines no operation."""
+    flags = ("-std=c++17", "-O3", "-Xcompiler=-fPIC,-fvisibility=hidden", "--threads=0", *cuda.targets())
+    glue = ("-DGOOGLE_CUDA=1", "-Wno-deprecated-declarations", f"-I{toolkit.include}")
+    return Library(
+        name="dense_crf_gpu",
+        units=(Unit(CUDA / "crf.cu", flags, program=(toolkit.nvcc,)), Unit(CUDA / "tensorflow_cuda.cc", glue)),
+        headers=(*sorted(CUDA.glob("*.h")), *sorted(CORE.glob("*.h"))),
+        tensorflow=True,
+        flags=("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-Wno-psabi"),
+        link_flags=(f"-L{toolkit.libraries}", "-lcudart_static", "-ldl", "-lrt", "-pthread"),
+    )
+
+
 def operations() -> Any:
-    """TensorFlow's module of the operations, compiled if this machine has not done so before (half a minute).
+    """TensorFlow's module of the operations, compiled if this machine has not done so before.
+
+    That takes half a minute, and with kernels for GPUs some minutes.
 
     Raises:
         BuildError: there is no compiler, or it fails, or the result cannot be kept.
     """
     with _lock:
-        return _load()
+        module = _load()
+        _load_for_gpus()
+        return module
+
+
+def load_operations() -> None:
+    """Registers the package's operations with TensorFlow, compiled now if they never were on this machine.
+
+    For `tf.saved_model.load` of a file that holds them. Where they were compiled before, `import keras_vision` does
+    this itself, once TensorFlow is imported.
+
+    Raises:
+        BuildError: there is no compiler, or it fails, or the result cannot be kept.
+    """
+    operations()
+
+
+def load_compiled() -> None:
+    """As `load_operations`, of what the cache holds: nothing is compiled, and no GPU is looked for."""
+    with _lock:
+        if cached(library()):
+            _load()
+        toolkit = cuda.toolkit() if cuda.allowed() else None
+        if toolkit and (path := cached(gpu_library(toolkit))):
+            _register_for_gpus(path)
+
+
+def available_memory() -> int:
+    """Bytes that the process can still take, as the compiled operations see it.
+
+    Raises:
+        BuildError: as of `operations`.
+    """
+    function = ctypes.CDLL(str(build(library()))).kv_available_memory
+    function.restype = ctypes.c_int64
+    return function()
 
 
 @functools.cache
@@ -54,3 +114,27 @@ def _load() -> Any:
     module = tf.load_op_library(str(build(library())))
     register(module)
     return module
+
+
+@functools.cache
+def _load_for_gpus() -> None:
+    """Registers the kernels for GPUs, where they are wanted."""
+    try:
+        if toolkit := cuda.wanted():
+            _register_for_gpus(build(gpu_library(toolkit)))
+    except BuildError as error:
+        if cuda.required():
+            raise
+        warnings.warn(
+            f"The CRF's kernels for GPUs cannot be compiled, so it runs on the CPU. To say that you want that, set "
+            f"KERAS_VISION_CUDA=0. {error}",
+            KerasVisionWarning,
+            stacklevel=2,
+        )
+
+
+@functools.cache
+def _register_for_gpus(path: Path) -> None:
+    import tensorflow as tf
+
+    tf.load_library(str(path))

@@ -14,6 +14,7 @@ from core_library import (
     Core,
     CoreError,
     FilterArguments,
+    GradientArguments,
     MeanFieldArguments,
     execute,
 )
@@ -86,6 +87,7 @@ class CudaCore(Core):
         library = ctypes.CDLL(str(path))
         self.functions = {
             MeanFieldArguments: library.kv_cuda_mean_field,
+            GradientArguments: library.kv_cuda_mean_field_gradient,
             FilterArguments: library.kv_cuda_permutohedral_filter,
         }
         for kind, function in self.functions.items():

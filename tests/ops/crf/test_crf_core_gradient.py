@@ -108,6 +108,31 @@ def test_a_batch_is_its_images(core, rng):
             np.testing.assert_allclose(together[i], sum(single[i] for single in singles), rtol=1e-4, atol=1e-4)
 
 
+def test_what_is_not_asked_for_changes_nothing_else(core, rng):
+    arguments = prepared(core, rng, 2, 9, 8, 4)
+    core.call(arguments)
+    of_logits, of_weights, of_penalties = (output.copy() for output in arguments.outputs)
+    arguments.penalties_gradient = None
+    core.call(arguments)
+    np.testing.assert_array_equal(arguments.outputs[0], of_logits)
+    np.testing.assert_array_equal(arguments.outputs[1], of_weights)
+    arguments.weights_gradient = None
+    arguments.outputs[0].fill(np.nan)
+    core.call(arguments)
+    np.testing.assert_array_equal(arguments.outputs[0], of_logits)
+    np.testing.assert_array_equal(arguments.outputs[2], of_penalties)
+
+
+def test_the_smallest_weights_have_a_gradient(core, rng):
+    """It does not jump on the way to 0."""
+    logits, image = scene(rng, 9, 8, 4)
+    above = rng.normal(size=logits.shape)
+    of = [core.gradient(above, logits, image, [Kernel(w, 3), GAUSSIAN])[1] for w in (0, 1e-44, 1e-30, 1e-17, 1e-10)]
+    assert abs(of[0][0]) > 1e-3
+    for one in of[1:]:
+        np.testing.assert_allclose(one, of[0], rtol=1e-4)
+
+
 def test_infinite_gradients_spread(core, rng):
     """As loss scaling needs it: the optimizer skips the step."""
     logits, image = scene(rng, 9, 8, 4)
@@ -176,7 +201,6 @@ def test_cancelled_after_any_step(core, rng):
     [
         (dict(marginals_gradient=None), "array is missing"),
         (dict(logits_gradient=None), "array is missing"),
-        (dict(weights_gradient=None), "array is missing"),
         (dict(penalties_gradient=1), "potts"),
         (dict(logits=None), "array is missing"),
         (dict(marginals=None), "array is missing"),

@@ -208,7 +208,9 @@ def sanitized(library: str) -> None:
                 logits, image, kernels[: rng.integers(4)], rng.normal(size=(labels, labels)), **options
             )
             emulation.permutohedral_filter(rng.normal(size=(height * width, labels)), features, labels > 4)
-            count += 2
+            keep, above = bool(rng.integers(2)), rng.normal(size=logits.shape)
+            emulation.gradient(above, logits, image, kernels, rng.normal(size=(labels, labels)), keep=keep, **options)
+            count += 3
         logits[0, 0, 0, :] = np.nan
         with pytest.raises(CoreError, match="logits"):
             emulation.mean_field(logits, image, kernels)

@@ -27,7 +27,12 @@ sys.path[:0] = [{str(Path(__file__).parent)!r}]
 from core_library import *
 from cuda_library import *
 library = CudaCore({str(library)!r})
-for arguments in (mean_field_arguments(np.zeros((4, 5, 2))), filter_arguments(np.ones((9, 2)), np.ones((9, 2)))):
+forward = mean_field_arguments(np.zeros((4, 5, 2)))
+for arguments in (
+    forward,
+    gradient_arguments(forward, np.ones((4, 5, 2))),
+    filter_arguments(np.ones((9, 2)), np.ones((9, 2))),
+):
     try:
         library.call(arguments)
     except CoreError as error:
@@ -37,5 +42,5 @@ for arguments in (mean_field_arguments(np.zeros((4, 5, 2))), filter_arguments(np
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
-    assert len(said) == 2
+    assert len(said) == 3
     assert all(line.startswith(f"status {CUDA_FAILED}: CUDA failed to start its work: ") for line in said), said

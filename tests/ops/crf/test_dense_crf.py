@@ -7,6 +7,7 @@ import time
 import warnings
 
 import crf_oracle
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -142,6 +143,9 @@ def test_shapes_and_types(impl):
     image = np.zeros((2, 5, 6, 3), np.uint8)
     for dtype, result in ((np.float16, "float16"), (np.float64, "float32"), (np.int32, "float32")):
         assert dense_crf(np.zeros((2, 5, 6, 3), dtype), image, impl=impl).dtype == result
+    for dtype in ("float16", "bfloat16"):
+        half = keras.ops.cast(np.full((2, 5, 6, 3), 1 / 3), dtype)
+        assert dense_crf(half, image, impl=impl, from_probabilities=True).dtype == dtype
     strided = np.arange(2 * 6 * 5 * 3, dtype=np.float32).reshape(2, 6, 5, 3).transpose(0, 2, 1, 3) % 7
     np.testing.assert_array_equal(
         dense_crf(strided, image, impl=impl), dense_crf(np.ascontiguousarray(strided), image, impl=impl)

@@ -1,5 +1,8 @@
 """What dense_crf refuses, and how it says so."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,6 +54,9 @@ def test_bad_arguments(given, says, impl):
         ({"image": bad(value=np.nan)}, "image holds NaN"),
         ({"image": bad(value=255), "kernels": (Bilateral(theta_beta=1e-4),)}, "theta is too small"),
         ({"image": bad(value=255), "kernels": (Bilateral(theta_alpha=1e-30),)}, "theta is too small"),
+        # which float32 makes 0, and 0 means to the operation that the image is not looked at
+        ({"image": bad(value=255), "kernels": (Bilateral(theta_beta=1e-50),)}, "theta is too small"),
+        ({"image": bad(value=255), "kernels": (Bilateral(theta_alpha=1e-50),)}, "theta of kernel 0 must be positive"),
     ],
 )
 def test_bad_values(given, says):
@@ -69,3 +75,32 @@ def test_bad_thetas(theta):
 def test_lack_of_memory_is_a_memory_error():
     with pytest.raises(MemoryError, match=r"^the call needs more$"), readable_errors():
         raise tf.errors.ResourceExhaustedError(None, None, "{{function_node x}} the call needs more [Op:Y] name: ")
+
+
+MIXED = """
+import numpy as np, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_vision.ops import dense_crf
+rng = np.random.default_rng(0)
+arrays = rng.normal(size=(1, 6, 7, 3)), rng.uniform(0, 255, (1, 6, 7, 3)), [3.0, 2.0], 1 - np.eye(3)
+def gradients(devices):
+    given = []
+    for array, device in zip(arrays, devices, strict=True):
+        with tf.device(f"CPU:{device}"):
+            given.append(tf.Variable(array, dtype=tf.float32))
+    with tf.GradientTape() as tape:
+        marginals = dense_crf(*given[:2], kernel_weights=given[2], compatibility=given[3], impl="custom")
+        loss = tf.reduce_sum(marginals**2)
+    return [marginals, *tape.gradient(loss, [given[0], *given[2:]])]
+expected = gradients((0, 0, 0, 0))
+for devices in ((0, 1, 0, 1), (1, 0, 1, 1), (1, 1, 0, 0)):
+    for one, other in zip(gradients(devices), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+print("the same")
+"""
+
+
+def test_arrays_on_several_devices():
+    done = subprocess.run([sys.executable, "-c", MIXED], capture_output=True, text=True)
+    assert done.stdout == "the same\n", done.stderr[-3000:]

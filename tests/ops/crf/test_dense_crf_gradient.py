@@ -216,9 +216,26 @@ def test_only_what_is_a_tensor_has_a_gradient():
     given = gradients(lambda logits, image: dense_crf(logits, image, impl="custom"), [logits, image], above)
     assert given[0] is not None
     assert given[1] is None
+    counted = _gradient_operation(logits, image)
+    assert (counted.get_attr("learn_weights"), counted.get_attr("learn_penalties")) == (False, False)
+    counted = _gradient_operation(logits, image, kernel_weights=tf.ones(2), compatibility=np.ones((3, 3)))
+    assert (counted.get_attr("learn_weights"), counted.get_attr("learn_penalties")) == (True, False)
+    counted = _gradient_operation(logits, image, compatibility=tf.ones((3, 3)))
+    assert (counted.get_attr("learn_weights"), counted.get_attr("learn_penalties")) == (False, True)
     half = tf.cast(logits, tf.float16)
     given = gradients(lambda logits: dense_crf(logits, image, impl="custom"), [half], tf.cast(above, tf.float16))
     assert given[0].dtype == tf.float16
+
+
+def _gradient_operation(logits, image, **options):
+    """That of the graph of a gradient with respect to the logits."""
+
+    @tf.function
+    def graph(logits):
+        return tf.gradients(dense_crf(logits, image, impl="custom", **options), logits)
+
+    found = graph.get_concrete_function(logits).graph.get_operations()
+    return next(operation for operation in found if operation.type == "KerasVisionDenseCrfGradient")
 
 
 @pytest.mark.parametrize("impl", ["custom", "reference"])

@@ -54,8 +54,7 @@ inline void check(const kv_mean_field_arguments& a) {
 
 inline void check(const kv_mean_field_gradient_arguments& a) {
   check(a.forward);
-  if (!a.marginals_gradient || !a.logits_gradient || (a.forward.kernel_count && !a.weights_gradient))
-    stop(KV_INVALID, "%s", "an array is missing");
+  if (!a.marginals_gradient || !a.logits_gradient) stop(KV_INVALID, "%s", "an array is missing");
   if (a.penalties_gradient && !a.forward.penalties)
     stop(KV_INVALID, "%s", "Potts has no penalties to give a gradient of");
   const kv_mean_field_arguments& f = a.forward;

@@ -13,6 +13,10 @@ namespace kv {
 
 constexpr int MAX_KERNELS = 16;
 
+// A kernel of a smaller weight is left out: its messages are below what rounding leaves of the logits, and its weight's
+// gradient could not be had by dividing what it answers.
+constexpr float LEAST_WEIGHT = 1e-16f;
+
 // Thrown to end a call; checks.h turns it into a status and a message.
 struct Stop {
   int status;

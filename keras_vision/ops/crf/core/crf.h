@@ -41,7 +41,7 @@ typedef struct kv_run {
 /* A Gaussian kernel. With theta_image NULL it looks at positions only; else at the image too, with one deviation
  * for each channel. */
 typedef struct kv_kernel {
-  float weight;                 /* below FLT_MIN in size: the kernel is left out */
+  float weight;                 /* below 1e-16 in size: the kernel is left out */
   float theta_x, theta_y;       /* pixels, > 0 */
   const float* theta_image;     /* (channels), units of the image, > 0; or NULL */
 } kv_kernel;
@@ -66,7 +66,8 @@ typedef struct kv_mean_field_gradient_arguments {
                                      * marginals of its iterations are computed again, of the images at work */
   const float* marginals_gradient;  /* dL/dmarginals (batch, height, width, labels); infinite and NaN ones spread */
   float* logits_gradient;           /* out: (batch, height, width, labels) */
-  float* weights_gradient;          /* out: (kernel_count), summed over the batch; may be NULL if there is no kernel */
+  float* weights_gradient;          /* out: (kernel_count), summed over the batch; NULL: not asked for. A kernel of
+                                     * weight 0 is computed for it alone */
   float* penalties_gradient;        /* out: (labels, labels), summed over the batch; NULL: not asked for, or Potts */
 } kv_mean_field_gradient_arguments;
 

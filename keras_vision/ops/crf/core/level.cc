@@ -61,7 +61,8 @@ static void sum_over_batch(const Buffer<double>& images, int64_t batch, int64_t 
 // Every image has sums of its own, so that it does not matter which is computed first.
 static void mean_field_gradient(kv::Context& context, const kv_mean_field_gradient_arguments& arguments) {
   const kv_mean_field_arguments& forward = arguments.forward;
-  const int64_t kernels = forward.kernel_count, pairs = arguments.penalties_gradient ? forward.labels * forward.labels : 0;
+  const int64_t kernels = arguments.weights_gradient ? forward.kernel_count : 0;
+  const int64_t pairs = arguments.penalties_gradient ? forward.labels * forward.labels : 0;
   if (forward.labels == 1) {  // of probability 1, whatever the logits
     std::memset(arguments.logits_gradient, 0, forward.batch * forward.height * forward.width * sizeof(float));
     for (int64_t k = 0; k < kernels; ++k) arguments.weights_gradient[k] = 0;
@@ -72,7 +73,7 @@ static void mean_field_gradient(kv::Context& context, const kv_mean_field_gradie
   context.require(static_cast<double>(forward.batch) * static_cast<double>(kernels + pairs) * sizeof(double));
   weights.resize(forward.batch * kernels);
   penalties.resize(forward.batch * pairs);
-  const GradientTask task{arguments, forward.batch, weights.data(), pairs ? penalties.data() : nullptr};
+  const GradientTask task{arguments, forward.batch, kernels ? weights.data() : nullptr, pairs ? penalties.data() : nullptr};
   each_image<MeanFieldGradient>(context, task, forward.height * forward.width * forward.labels);
   sum_over_batch(weights, forward.batch, kernels, arguments.weights_gradient);
   sum_over_batch(penalties, forward.batch, pairs, arguments.penalties_gradient);

@@ -3,8 +3,6 @@
 // once, so that the marginals themselves are stored only at the end.
 #pragma once
 
-#include <cfloat>
-
 #include "bilateral.h"
 #include "checks.h"
 #include "softmax.h"
@@ -66,8 +64,7 @@ class MeanField {
     for (int k = 0; k < kernels_; ++k) {
       const kv_kernel& kernel = a_.kernels[k];
       context_.check_cancelled();
-      // A denormal weight counts as 0, as it does on threads that flush denormals.
-      if (std::fabs(kernel.weight) >= FLT_MIN && a_.iterations > 0) build(k, kernel, n);
+      if (std::fabs(kernel.weight) >= kv::LEAST_WEIGHT && a_.iterations > 0) build(k, kernel, n);
     }
   }
 

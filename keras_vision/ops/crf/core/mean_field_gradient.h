@@ -20,7 +20,7 @@ namespace KV_LEVEL {
 struct GradientTask {
   const kv_mean_field_gradient_arguments& arguments;
   int64_t batch;
-  double* weights;    // (batch, kernels)
+  double* weights;    // (batch, kernels), or NULL
   double* penalties;  // (batch, labels, labels), or NULL
 };
 
@@ -67,7 +67,7 @@ class MeanFieldGradient : private MeanField {
   // Kernels that the forward pass leaves out, with a weight of 1: the weight 0 has a gradient, too.
   void add_silent(int64_t n) {
     for (int k = 0; k < kernels_; ++k) {
-      silent_[k] = !lattices_[k] && !grids_[k] && a_.iterations > 0;
+      silent_[k] = task_.weights && !lattices_[k] && !grids_[k] && a_.iterations > 0;
       if (!silent_[k]) continue;
       kv_kernel kernel = a_.kernels[k];
       kernel.weight = 1;
@@ -158,8 +158,8 @@ class MeanFieldGradient : private MeanField {
     const size_t bytes = TILE * lanes * sizeof(float);
     float* answer = gradient + TILE * lanes;
     float* paid = answer + TILE * lanes;
-    const bool potts = !penalties_.size();
-    if (!potts) {
+    const bool potts = !penalties_.size(), weighs = !potts && task_.weights;
+    if (weighs) {
       std::memset(paid, 0, bytes);
       subtract<LANES>(penalties_.data(), count, marginals, paid);
     }
@@ -167,7 +167,7 @@ class MeanFieldGradient : private MeanField {
     for (int k = 0; k < kernels_; ++k) {
       std::memset(answer, 0, bytes);
       read(rows, k, b, tile, count, answer);
-      dots_[b * kv::MAX_KERNELS + k] += dot(lanes, answer, potts ? marginals : paid, silent_[k] ? nullptr : gradient);
+      dots_[b * kv::MAX_KERNELS + k] += dot(lanes, answer, weighs ? paid : marginals, silent_[k] ? nullptr : gradient);
     }
     if (potts) return;
     if (task_.penalties) add_products<LANES>(b, tile, count, gradient, marginals);
@@ -253,7 +253,7 @@ class MeanFieldGradient : private MeanField {
 
   // In the order of the bands, whoever computed them.
   void sum_bands(int64_t n) const {
-    for (int k = 0; k < kernels_; ++k) {
+    for (int k = 0; task_.weights && k < kernels_; ++k) {
       double sum = 0;
       for (int b = 0; b < shape_.bands; ++b) sum += dots_[b * kv::MAX_KERNELS + k];
       const bool weighed = !silent_[k] && a_.iterations > 0;

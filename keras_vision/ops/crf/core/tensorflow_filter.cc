@@ -1,7 +1,13 @@
 // The permutohedral filter as a TensorFlow operation on the CPU.
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/shape_inference.h"
 #include "tensorflow_run.h"
 
 namespace {
+
+using tensorflow::shape_inference::DimensionHandle;
+using tensorflow::shape_inference::InferenceContext;
+using tensorflow::shape_inference::ShapeHandle;
 
 absl::Status FilterShape(InferenceContext* c) {
   ShapeHandle values, features;
@@ -22,43 +28,8 @@ REGISTER_OP("KerasVisionPermutohedralFilter")
     .Output("filtered: float")
     .SetShapeFn(FilterShape);
 
-class PermutohedralFilter : public OpKernel {
- public:
-  explicit PermutohedralFilter(OpKernelConstruction* context) : OpKernel(context) {
-    OP_REQUIRES_OK(context, context->GetAttr("reverse", &reverse_));
-    OP_REQUIRES_OK(context, context->GetAttr("level", &level_));
-  }
-
-  void Compute(OpKernelContext* context) override {
-    const Tensor& values = context->input(0);
-    const Tensor& features = context->input(1);
-    OP_REQUIRES(context, values.dims() == 3 && features.dims() == 3 && values.dim_size(0) == features.dim_size(0) &&
-                             values.dim_size(1) == features.dim_size(1),
-                absl::InvalidArgumentError(absl::StrCat(
-                    "values must be (n, points, channels) and features (n, points, dimensions) of the same points; given: ",
-                    values.shape().DebugString(), " and ", features.shape().DebugString())));
-    Tensor* filtered = nullptr;
-    OP_REQUIRES_OK(context, context->allocate_output(0, values.shape(), &filtered));
-    if (values.NumElements() == 0) return;
-    kv_filter_arguments a{};
-    a.batch = values.dim_size(0);
-    a.points = values.dim_size(1);
-    a.channels = values.dim_size(2);
-    a.dimensions = features.dim_size(2);
-    a.values = values.flat<float>().data();
-    a.features = features.flat<float>().data();
-    a.reverse = reverse_;
-    a.filtered = filtered->flat<float>().data();
-    OP_REQUIRES_OK(context, Run(context, level_, filtered->TotalBytes(), [&](kv_run* run, char* message, int64_t size) {
-                     return kv_permutohedral_filter(&a, run, message, size);
-                   }));
-  }
-
- private:
-  bool reverse_;
-  int level_;
-};
-
-REGISTER_KERNEL_BUILDER(Name("KerasVisionPermutohedralFilter").Device(tensorflow::DEVICE_CPU), PermutohedralFilter);
+#ifndef KV_EMULATE
+REGISTER_KERNEL_BUILDER(Name("KerasVisionPermutohedralFilter").Device(tensorflow::DEVICE_CPU), PermutohedralFilter<OnCpu>);
+#endif
 
 }  // namespace

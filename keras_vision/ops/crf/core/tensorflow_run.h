@@ -1,4 +1,4 @@
-// How the core runs in TensorFlow: its threads, its cancellation, its errors.
+// How the core runs in TensorFlow on the CPU: its threads, its memory.
 #pragma once
 
 #include <algorithm>
@@ -11,21 +11,10 @@
 #include <sys/mman.h>
 #endif
 
-#include "crf.h"
-#include "tensorflow/core/framework/op.h"
-#include "tensorflow/core/framework/op_kernel.h"
-#include "tensorflow/core/framework/shape_inference.h"
 #include "tensorflow/core/platform/threadpool.h"
+#include "tensorflow_kernels.h"
 
 namespace {
-
-using tensorflow::OpKernel;
-using tensorflow::OpKernelConstruction;
-using tensorflow::OpKernelContext;
-using tensorflow::Tensor;
-using tensorflow::shape_inference::DimensionHandle;
-using tensorflow::shape_inference::InferenceContext;
-using tensorflow::shape_inference::ShapeHandle;
 
 // Tasks of one parallel-for. The caller works too, and waits for tasks that have been taken, never for helpers that have
 // not started: so it cannot wait for a thread that waits for it.
@@ -68,48 +57,53 @@ inline void ParallelFor(void* threads, int64_t count, kv_task task, void* state)
   tasks->finished.wait(lock, [&] { return tasks->done == tasks->count; });
 }
 
-inline int IsCancelled(void* token) { return static_cast<tensorflow::CancellationManager*>(token)->IsCancelled(); }
-
-inline absl::Status ToStatus(int status, const char* message) {
-  switch (status) {
-    case KV_OK: return absl::OkStatus();
-    case KV_NO_MEMORY: return absl::ResourceExhaustedError(message);
-    case KV_CANCELLED: return absl::CancelledError(message);
-    default: return absl::InvalidArgumentError(message);
+struct OnCpu {
+  static absl::Status Run(OpKernelContext* context, int level, int64_t outputs, const kv_mean_field_arguments& a) {
+    return Call(context, level, outputs, kv_mean_field, a);
   }
-}
-
-// Runs `call(run, message, size)` with TensorFlow's threads and cancellation. The operation's own outputs, so many bytes,
-// count as taken: nobody has touched them, and to the machine they are still free.
-template <class Call>
-absl::Status Run(OpKernelContext* context, int level, int64_t outputs, Call&& call) {
-  const auto* workers = context->device()->tensorflow_cpu_worker_threads();
-  Threads threads{workers->workers, workers->num_threads};
-  kv_run run{};
-  run.level = level;
-  run.memory_limit = std::max<int64_t>(1, kv_available_memory() - outputs);
-  if (threads.number > 1) {
-    run.threads = threads.number;
-    run.parallel_for = ParallelFor;
-    run.pool = &threads;
+  static absl::Status Run(OpKernelContext* context, int level, int64_t outputs, const kv_mean_field_gradient_arguments& a) {
+    return Call(context, level, outputs, kv_mean_field_gradient, a);
   }
-  if (context->cancellation_manager()) {
-    run.cancelled = IsCancelled;
-    run.token = context->cancellation_manager();
+  static absl::Status Run(OpKernelContext* context, int level, int64_t outputs, const kv_filter_arguments& a) {
+    return Call(context, level, outputs, kv_permutohedral_filter, a);
   }
-  char message[512] = "";
-  return ToStatus(call(&run, message, sizeof message), message);
-}
 
-// A hint: the result of a batch is hundreds of megabytes that nobody has touched, and page faults would take a tenth of the
-// time.
-inline void UseHugePages(const Tensor& tensor) {
+  static double Available() { return static_cast<double>(kv_available_memory()); }
+
+  // A hint: the result of a batch is hundreds of megabytes that nobody has touched, and page faults would take a tenth of
+  // the time.
+  static void Prepare(const Tensor& tensor) {
 #ifdef __linux__
-  constexpr uintptr_t page = uintptr_t{1} << 21;
-  const uintptr_t first = reinterpret_cast<uintptr_t>(tensor.data()), last = first + tensor.TotalBytes();
-  const uintptr_t from = (first + page - 1) / page * page, until = last / page * page;
-  if (from < until) ::madvise(reinterpret_cast<void*>(from), until - from, MADV_HUGEPAGE);
+    constexpr uintptr_t page = uintptr_t{1} << 21;
+    const uintptr_t first = reinterpret_cast<uintptr_t>(tensor.data()), last = first + tensor.TotalBytes();
+    const uintptr_t from = (first + page - 1) / page * page, until = last / page * page;
+    if (from < until) ::madvise(reinterpret_cast<void*>(from), until - from, MADV_HUGEPAGE);
 #endif
-}
+  }
+
+ private:
+  // With TensorFlow's threads and cancellation. The operation's own outputs count as taken: nobody has touched them, and
+  // to the machine they are still free.
+  template <class Arguments>
+  static absl::Status Call(OpKernelContext* context, int level, int64_t outputs,
+                           int (*function)(const Arguments*, kv_run*, char*, int64_t), const Arguments& arguments) {
+    const auto* workers = context->device()->tensorflow_cpu_worker_threads();
+    Threads threads{workers->workers, workers->num_threads};
+    kv_run run{};
+    run.level = level;
+    run.memory_limit = std::max<int64_t>(1, kv_available_memory() - outputs);
+    if (threads.number > 1) {
+      run.threads = threads.number;
+      run.parallel_for = ParallelFor;
+      run.pool = &threads;
+    }
+    if (context->cancellation_manager()) {
+      run.cancelled = IsCancelled;
+      run.token = context->cancellation_manager();
+    }
+    char message[512] = "";
+    return ToStatus(function(&arguments, &run, message, sizeof message), message);
+  }
+};
 
 }  // namespace

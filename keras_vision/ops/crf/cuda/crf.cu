@@ -1,7 +1,8 @@
 // The C interface on the GPU.
 #include "crf_cuda.h"
 
-#include "mean_field.h"
+#include "filter.h"
+#include "mean_field_gradient.h"
 
 namespace {
 
@@ -18,8 +19,16 @@ int kv_cuda_mean_field(const kv_mean_field_arguments* arguments, const kv_cuda_r
   return kv::status_of(message, message_size, [&] {
     kv_cuda::Device device(checked(run));
     kv::check(*arguments);
-    if (arguments->kept) kv::stop(KV_INVALID, "%s", "the GPU's core keeps no marginals but the last");
     kv_cuda::MeanField(device, *arguments).run();
+  });
+}
+
+int kv_cuda_mean_field_gradient(const kv_mean_field_gradient_arguments* arguments, const kv_cuda_run* run, char* message,
+                                int64_t message_size) {
+  return kv::status_of(message, message_size, [&] {
+    kv_cuda::Device device(checked(run));
+    kv::check(*arguments);
+    kv_cuda::MeanFieldGradient(device, *arguments).run();
   });
 }
 

@@ -1,6 +1,6 @@
 /* The C interface of the fully-connected CRF on an NVIDIA GPU. The arguments are those of crf.h, with this difference:
- * logits, image, marginals, values, features and filtered are in the GPU's memory; kernels (with their theta_image) and
- * penalties in the host's. Every call is independent of every other: there is no global state. */
+ * kernels (with their theta_image), penalties, and the gradients of weights and penalties are in the host's memory; all
+ * other arrays in the GPU's. Every call is independent of every other: there is no global state. */
 #ifndef KERAS_VISION_CRF_CUDA_H
 #define KERAS_VISION_CRF_CUDA_H
 
@@ -24,11 +24,13 @@ typedef struct kv_cuda_run {
   void* token;
 } kv_cuda_run;
 
-/* Both return KV_OK, another enum kv_status or KV_CUDA_FAILED. On success the call has waited for its work. On failure
+/* All return KV_OK, another enum kv_status or KV_CUDA_FAILED. On success the call has waited for its work. On failure
  * `message` (of `message_size` bytes) holds one line, the output is not to be used, and work may still be under way in
  * the stream. The output must not overlap the other arrays. */
 KV_EXPORT int kv_cuda_mean_field(const kv_mean_field_arguments* arguments, const kv_cuda_run* run, char* message,
                                  int64_t message_size);
+KV_EXPORT int kv_cuda_mean_field_gradient(const kv_mean_field_gradient_arguments* arguments, const kv_cuda_run* run,
+                                          char* message, int64_t message_size);
 KV_EXPORT int kv_cuda_permutohedral_filter(const kv_filter_arguments* arguments, const kv_cuda_run* run, char* message,
                                            int64_t message_size);
 

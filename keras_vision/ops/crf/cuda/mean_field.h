@@ -1,7 +1,6 @@
-// Mean-field inference (Krähenbühl & Koltun, 2011, Algorithm 1), and the permutohedral filter of any values.
+// Mean-field inference (Krähenbühl & Koltun, 2011, Algorithm 1).
 #pragma once
 
-#include <cfloat>
 #include <memory>
 #include <vector>
 
@@ -34,27 +33,32 @@ struct Softmax {
 
 // to = logits - penalties * message. Index: (pixel, label).
 struct Penalize {
-  const float* logits;
+  const float* logits;  // NULL: 0
   const float* message;
   const float* penalties;  // transposed, so that threads side by side read side by side
   int64_t labels;
   float* to;
   KV_DEVICE void operator()(int64_t i) const {
     const int64_t pixel = quotient(i, labels), l = i - pixel * labels;
-    float sum = logits[i];
+    float sum = logits ? logits[i] : 0.f;
     for (int64_t m = 0; m < labels; ++m) sum -= penalties[m * labels + l] * message[pixel * labels + m];
     to[i] = sum;
   }
 };
 
-// The only label has probability 1. Index: pixel.
+// The only label has probability 1. Index: (image, pixel).
 struct Certain {
   const float* logits;
   float* marginals;
+  float* kept;  // (image, iteration, pixel), or NULL
+  int64_t pixels, iterations;
   uint32_t* invalid;
   KV_DEVICE void operator()(int64_t i) const {
     if (logits[i] - logits[i] != 0) *invalid = 1;
     marginals[i] = 1.f;
+    if (!kept) return;
+    const int64_t first = i + quotient(i, pixels) * (iterations - 1) * pixels;
+    for (int64_t t = 0; t < iterations; ++t) kept[first + t * pixels] = 1.f;
   }
 };
 
@@ -65,40 +69,49 @@ class MeanField {
         builder_(device), spare_(device), penalties_(device), message_(device), invalid_(device) {}
 
   void run() {
-    invalid_.resize(1);
-    device_.fill(invalid_.data(), 1, uint32_t{0});
+    forget_invalid();
     if (a_.labels == 1) {
-      device_.for_each(a_.batch * pixels_, Certain{a_.logits, a_.marginals, invalid_.data()});
+      device_.for_each(a_.batch * pixels_, Certain{a_.logits, a_.marginals, a_.kept, pixels_, a_.iterations, invalid_.data()});
     } else {
       prepare();
       for (int64_t n = 0; n < a_.batch; ++n) {
-        build_lattices(n);
-        iterate(a_.logits + n * size_, a_.marginals + n * size_);
+        build_lattices(kernels_, n);
+        iterate(n, a_.marginals + n * size_, a_.kept ? a_.kept + n * a_.iterations * size_ : nullptr, a_.iterations);
       }
     }
+    refuse_invalid();
+  }
+
+ protected:
+  struct Kernel {
+    const kv_kernel* given = nullptr;
+    float weight = 0;
+    std::unique_ptr<Spatial> grid;  // or
+    std::unique_ptr<Bilateral> lattice;
+  };
+  typedef std::vector<Kernel> Kernels;
+
+  static bool silent(const kv_kernel& kernel) { return std::fabs(kernel.weight) < kv::LEAST_WEIGHT; }
+
+  void forget_invalid() {
+    invalid_.resize(1);
+    device_.fill(invalid_.data(), 1, uint32_t{0});
+  }
+
+  // Waits for all work before it.
+  void refuse_invalid() {
     uint32_t invalid;
     device_.download(&invalid, invalid_.data(), 1);
     if (invalid) kv::refuse_logits();
   }
 
- private:
   // What is the same for every image of the batch.
   void prepare() {
     for (int k = 0; k < a_.kernel_count; ++k) {
-      const kv_kernel& kernel = a_.kernels[k];
       device_.check_cancelled();
-      // A denormal weight counts as 0, as in the CPU's core.
-      if (std::fabs(kernel.weight) < FLT_MIN || a_.iterations == 0) continue;
-      kernels_.emplace_back();
-      kernels_.back().given = &kernel;
-      if (kernel.theta_image) {
-        kernels_.back().lattice.reset(new Bilateral(device_));
-      } else {
-        kernels_.back().grid.reset(new Spatial(device_));
-        kernels_.back().grid->build(spare_, a_.height, a_.width, kernel, a_.normalization, a_.labels);
-      }
+      if (!silent(a_.kernels[k]) && a_.iterations > 0) add(kernels_, a_.kernels[k], a_.kernels[k].weight);
     }
-    if (!a_.penalties || kernels_.empty()) return;
+    if (!a_.penalties || a_.iterations == 0 || a_.kernel_count == 0) return;
     std::vector<float> transposed(static_cast<size_t>(a_.labels * a_.labels));
     for (int64_t l = 0; l < a_.labels; ++l)
       for (int64_t m = 0; m < a_.labels; ++m) transposed[m * a_.labels + l] = a_.penalties[l * a_.labels + m];
@@ -107,78 +120,82 @@ class MeanField {
     message_.resize(size_);
   }
 
-  void build_lattices(int64_t n) {
-    for (Kernel& kernel : kernels_) {
+  void add(Kernels& to, const kv_kernel& given, float weight) {
+    to.emplace_back();
+    Kernel& kernel = to.back();
+    kernel.given = &given;
+    kernel.weight = weight;
+    if (given.theta_image) {
+      kernel.lattice.reset(new Bilateral(device_));
+      return;
+    }
+    kv_kernel weighed = given;
+    weighed.weight = weight;
+    kernel.grid.reset(new Spatial(device_));
+    kernel.grid->build(spare_, a_.height, a_.width, weighed, a_.normalization, a_.labels);
+  }
+
+  void build_lattices(Kernels& kernels, int64_t n) {
+    for (Kernel& kernel : kernels) {
       if (!kernel.lattice) continue;
       device_.check_cancelled();
-      kernel.lattice->build(device_, builder_, spare_, features_of(a_, *kernel.given, n), kernel.given->weight,
-                            a_.normalization, a_.labels);
+      kernel.lattice->build(device_, builder_, spare_, features_of(a_, *kernel.given, n), kernel.weight, a_.normalization,
+                            a_.labels);
     }
   }
 
-  // The marginals are also where the messages are added to the logits.
-  void iterate(const float* logits, float* marginals) {
-    device_.for_each(pixels_, Softmax{logits, a_.labels, marginals, invalid_.data()});
-    if (kernels_.empty()) return;  // and the logits say all
-    for (int i = 0; i < a_.iterations; ++i) {
+  // The passes 0 to `last` over an image; pass i gives the marginals after i iterations. Those before the last iteration
+  // go to `kept`, if that is not NULL, else to `x`, as those after it do; there the messages are added to the logits, too.
+  void iterate(int64_t n, float* x, float* kept, int last) {
+    const float* logits = a_.logits + n * size_;
+    auto place = [&](int i) { return kept && i < a_.iterations ? kept + i * size_ : x; };
+    device_.for_each(pixels_, Softmax{logits, a_.labels, place(0), invalid_.data()});
+    if (kernels_.empty() && !kept) return;  // the logits say all
+    for (int i = 1; i <= last; ++i) {
       device_.check_cancelled();
-      for (Kernel& kernel : kernels_) {
-        if (kernel.grid)
-          kernel.grid->splat_and_blur(spare_, marginals);
-        else
-          splat_and_blur(device_, kernel.lattice->points, marginals, a_.labels, false, kernel.lattice->values.data(),
-                         spare_.one.data());
-      }
-      float* to = a_.penalties ? message_.data() : marginals;
-      const float* base = a_.penalties ? nullptr : logits;
-      for (Kernel& kernel : kernels_) {
-        if (kernel.grid)
-          kernel.grid->slice(base, to);
-        else
-          device_.for_each(size_, slice_of(kernel.lattice->points, base, kernel.lattice->values.data(), a_.labels, 1.f, to));
-        base = to;
-      }
-      if (a_.penalties) device_.for_each(size_, Penalize{logits, message_.data(), penalties_.data(), a_.labels, marginals});
-      device_.for_each(pixels_, Softmax{marginals, a_.labels, marginals, invalid_.data()});
+      if (!kernels_.empty()) receive(logits, place(i - 1), x);
+      device_.for_each(pixels_, Softmax{kernels_.empty() ? logits : x, a_.labels, place(i), invalid_.data()});
     }
   }
 
-  struct Kernel {
-    const kv_kernel* given = nullptr;
-    std::unique_ptr<Spatial> grid;  // or
-    std::unique_ptr<Bilateral> lattice;
-  };
+  // x = logits + what the marginals say to each other through the kernels. x may be where the marginals are.
+  void receive(const float* logits, const float* marginals, float* x) {
+    splat(kernels_, marginals, false);
+    float* to = a_.penalties ? message_.data() : x;
+    const float* base = a_.penalties ? nullptr : logits;
+    for (Kernel& kernel : kernels_) {
+      slice(kernel, base, to);
+      base = to;
+    }
+    if (a_.penalties) device_.for_each(size_, Penalize{logits, message_.data(), penalties_.data(), a_.labels, x});
+  }
+
+  void splat(Kernels& kernels, const float* values, bool reverse) {
+    for (Kernel& kernel : kernels) {
+      if (kernel.grid)
+        kernel.grid->splat_and_blur(spare_, values);
+      else
+        splat_and_blur(device_, kernel.lattice->points, values, a_.labels, reverse, kernel.lattice->values.data(),
+                       spare_.one.data());
+    }
+  }
+
+  // to = base + what the kernel answers.
+  void slice(Kernel& kernel, const float* base, float* to) {
+    if (kernel.grid)
+      kernel.grid->slice(base, to);
+    else
+      device_.for_each(size_, slice_of(kernel.lattice->points, base, kernel.lattice->values.data(), a_.labels, 1.f, to));
+  }
 
   Device& device_;
   const kv_mean_field_arguments& a_;
   int64_t pixels_, size_;
   Builder builder_;
   Spare spare_;
-  std::vector<Kernel> kernels_;
-  Array<float> penalties_, message_;
+  Kernels kernels_;
+  Array<float> penalties_, message_;  // the penalties transposed
   Array<uint32_t> invalid_;
 };
-
-inline void filter(Device& device, const kv_filter_arguments& a) {
-  Builder builder(device);
-  Points points(device);
-  Array<float> values(device), spare(device);
-  Features features;
-  features.count = a.dimensions;
-  for (int64_t i = 0; i < a.dimensions; ++i) features.scale[i] = 1.f;
-  for (int64_t n = 0; n < a.batch; ++n) {
-    features.channels = a.features + n * a.points * a.dimensions;
-    builder.build(features, a.points, points);
-    values.resize(room(points, a.channels));
-    spare.resize(room(points, a.channels));
-    device.check_cancelled();
-    const int64_t first = n * a.points * a.channels;
-    splat_and_blur(device, points, a.values + first, a.channels, a.reverse != 0, values.data(), spare.data());
-    device.for_each(a.points * a.channels, slice_of(points, nullptr, values.data(), a.channels,
-                                                    amplitude(static_cast<int>(a.dimensions)), a.filtered + first));
-    device.check_cancelled();
-  }
-  wait(device.stream());
-}
 
 }  // namespace kv_cuda

@@ -66,12 +66,15 @@ class Sorter {
 
  private:
 #ifndef KV_EMULATE
-  // CUB's functions say first how much memory they need.
+  // CUB's functions say first how much memory they need. They ask CUDA for its last error, so what others left there must
+  // not be taken for theirs. It cannot be put back.
   template <class F>
   void with_scratch(F&& work) {
     size_t bytes = 0;
+    cudaGetLastError();
     check(work(nullptr, bytes), "prepare to sort");
     scratch_.resize(static_cast<int64_t>(bytes) + 1);  // never NULL, which would ask once more
+    cudaGetLastError();
     check(work(scratch_.data(), bytes), "sort");
   }
 #endif

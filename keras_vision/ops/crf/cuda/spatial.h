@@ -2,6 +2,7 @@
 // one axis of an array (outer, axis, inner).
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "values.h"
@@ -150,13 +151,19 @@ class Spatial {
     spare.other.resize(y_.view.nodes * inner_);
   }
 
-  // Marginals (height, width, labels) on the grid, blurred, and read along y.
-  void splat_and_blur(const Spare& spare, const float* marginals) {
+  // Exchanges what splats and slices take: the transposed kernel, for the blur is symmetric.
+  void transpose() {
+    std::swap(x_.view.slice, x_.view.splat);
+    std::swap(y_.view.slice, y_.view.splat);
+  }
+
+  // Values (height, width, labels) on the grid, blurred, and read along y.
+  void splat_and_blur(const Spare& spare, const float* values) {
     const AxisView &x = x_.view, &y = y_.view;
     const int64_t size = y.nodes * inner_;
     float* one = spare.one.data();
     float* other = spare.other.data();
-    device_.for_each(y.positions * inner_, SplatAlong{x, marginals, labels_, rows_.data()});
+    device_.for_each(y.positions * inner_, SplatAlong{x, values, labels_, rows_.data()});
     device_.for_each(size, SplatAlong{y, rows_.data(), inner_, one});
     device_.for_each(size, BlurAlong{y, one, inner_, other});
     device_.for_each(size, BlurAlong{x, other, labels_, one});

@@ -67,19 +67,19 @@ struct Slice {
   }
 };
 
-// Multiplies the weights of entries by scale * density^-power of their points; power is 0, 1/2 or 1. Index: entry.
+// Multiplies the weights of entries by scale * density^-power of their points; power is 0, 1/2, 1 or -1. Index: entry.
 struct Fold {
   const float* density;
   const uint32_t* point;  // NULL: corners entries for each point in turn
   int64_t corners;
   float amplitude, scale;
-  int twice;  // the power
+  int twice;  // twice the power
   float* weight;
   KV_DEVICE void operator()(int64_t i) const {
     float factor = scale;
     if (twice) {
       const float d = density[point ? point[i] : quotient(i, corners)] * amplitude + 1e-20f;
-      factor *= 1.f / (twice == 1 ? sqrtf(d) : d);
+      factor *= twice < 0 ? d : 1.f / (twice == 1 ? sqrtf(d) : d);
     }
     weight[i] *= factor;
   }
@@ -120,27 +120,40 @@ inline Slice slice_of(const Points& points, const float* base, const float* from
 
 // A kernel that looks at the image: its lattice, with normalisation, weight and amplitude folded into the weights.
 struct Bilateral {
-  explicit Bilateral(Device& device) : points(device), values(device) {}
+  explicit Bilateral(Device& device) : points(device), values(device), density(device) {}
   Points points;
-  Array<float> values;  // blurred, (rows + 1, labels)
+  Array<float> values;   // blurred, (rows + 1, labels)
+  Array<float> density;  // (points): the filter's answer to 1 at every pixel
 
   void build(Device& device, Builder& builder, Spare& spare, const Features& features, float weight, int normalization,
              int64_t labels) {
     const int64_t count = features.width * features.height;
     builder.build(features, count, points);
-    const float amplitude = kv_cuda::amplitude(features.dimensions()), root = std::sqrt(std::fabs(weight) * amplitude);
+    const float root = std::sqrt(std::fabs(weight) * amplitude(features.dimensions()));
     values.resize(room(points, labels));
     spare.one.resize(room(points, labels));
-    spare.other.resize(count);
-    if (normalization != KV_NONE) {  // the filter's answer to 1 at every pixel
+    if (normalization != KV_NONE) {
+      density.resize(count);
       splat_and_blur(device, points, nullptr, 1, false, values.data(), spare.one.data());
-      device.for_each(count, slice_of(points, nullptr, values.data(), 1, 1.f, spare.other.data()));
+      device.for_each(count, slice_of(points, nullptr, values.data(), 1, 1.f, density.data()));
     }
     const int on_splat = normalization == KV_SYMMETRIC ? 1 : normalization == KV_BEFORE ? 2 : 0;
     const int on_slice = normalization == KV_SYMMETRIC ? 1 : normalization == KV_AFTER ? 2 : 0;
-    device.for_each(points.entries, Fold{spare.other.data(), points.point.data(), points.corners, amplitude,
-                                         weight < 0 ? -root : root, on_splat, points.share.data()});
-    device.for_each(points.entries, Fold{spare.other.data(), nullptr, points.corners, amplitude, root, on_slice,
+    fold(device, weight < 0 ? -root : root, on_splat, root, on_slice);
+  }
+
+  // Exchanges what splats and slices take, for the transposed kernel: blurred in reverse, it is that exactly.
+  void transpose(Device& device, int normalization) {
+    if (normalization == KV_BEFORE) fold(device, 1.f, -2, 1.f, 2);
+    if (normalization == KV_AFTER) fold(device, 1.f, 2, 1.f, -2);
+  }
+
+ private:
+  void fold(Device& device, float splat, int on_splat, float slice, int on_slice) {
+    const float amplitude = kv_cuda::amplitude(static_cast<int>(points.corners - 1));
+    device.for_each(points.entries, Fold{density.data(), points.point.data(), points.corners, amplitude, splat, on_splat,
+                                         points.share.data()});
+    device.for_each(points.entries, Fold{density.data(), nullptr, points.corners, amplitude, slice, on_slice,
                                          points.weight.data()});
   }
 };
