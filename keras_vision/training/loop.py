@@ -109,6 +109,8 @@ class _Loop:
                 raise KerasVisionError(self._not_finite(place, loss))
             self.callbacks.on_train_batch_end(place.step, logs)
             place = dataclasses.replace(place, step=place.step + 1)
+            if self.model.stop_training:
+                break
             if self._is_due(place.step):
                 self._save(place)
         if not place.step:

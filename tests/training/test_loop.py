@@ -80,6 +80,18 @@ def test_callbacks_stop_training():
     assert len(train(model, batches(0, 0), epochs=9, validation=batches(0, 0), callbacks=[stop])) == 3
 
 
+def test_callbacks_stop_an_epoch_as_in_fit():
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 2
+
+    models = [compiled(tf.distribute.get_strategy(), dropout=False) for _ in range(2)]
+    history = train(models[0], batches(0, 0), epochs=4, callbacks=[Stop()])
+    fitted = models[1].fit(batches(0, 0), epochs=4, callbacks=[Stop()], verbose=0).history
+    assert len(history) == len(fitted["loss"]) == 1
+    assert history[0]["loss"] == pytest.approx(fitted["loss"][0], rel=1e-5)
+
+
 # -------------------------------------------------------------------------------------------- several devices
 
 
