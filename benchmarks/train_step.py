@@ -38,7 +38,7 @@ def compiled(model: keras.Model) -> keras.Model:
 
 
 class InTurn(keras.callbacks.Callback):
-    """After each epoch of our loop one of the peer's `fit`; `pairs` are seconds of both, the first with their tracing."""
+    """After each epoch of our loop one of the peer's `fit`; `pairs` are seconds of both, the first with tracing."""
 
     def __init__(self, peer: keras.Model, data: tf.data.Dataset):
         super().__init__()
