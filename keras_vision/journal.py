@@ -20,6 +20,7 @@ class Journal:
         fingerprint: of all that the pieces depend on.
         depends: what that is, for the message.
         take: called with each piece that the file holds, as JSON gives it.
+        remedy: what the message on a file of other work advises.
 
     Raises:
         KerasVisionError: the file belongs to other work, is none of these, is damaged, or cannot be written, in `add`
@@ -27,7 +28,13 @@ class Journal:
     """
 
     def __init__(
-        self, path: str | os.PathLike | None, work: str, fingerprint: str, depends: str, take: Callable[[Any], None]
+        self,
+        path: str | os.PathLike | None,
+        work: str,
+        fingerprint: str,
+        depends: str,
+        take: Callable[[Any], None],
+        remedy: str = "give another file to resume=, or remove it",
     ):
         self._file = None
         if path is None:
@@ -40,7 +47,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             if whole and not whole.startswith(header):
                 what = f"belongs to other {depends}" if whole.startswith(start.encode()) else f"is no file of {work}"
-                raise KerasVisionError(f"{path} {what}; give another file to resume=, or remove it.")
+                raise KerasVisionError(f"{path} {what}; {remedy}.")
             for line in whole.splitlines()[1:]:
                 take(json.loads(line))
             self._file = path.open("ab")

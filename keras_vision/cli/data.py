@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from keras_vision.cli.printing import printable
 from keras_vision.errors import KerasVisionError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def scan_(
     lines = None if out is None else write_skip_list(out, listed, overwrite)  # before anything can go wrong in printing
     _print(result, KINDS)
     if out is not None:
-        typer.echo(f"{lines} files listed in {_printable(str(out))}")
+        typer.echo(f"{lines} files listed in {printable(str(out))}")
 
 
 @data.command("shards")
@@ -74,12 +75,12 @@ def shards_(
             index = write_shards(images, out, shards, update, threads, overwrite)
     except KeyboardInterrupt:
         how = "the same command, without --overwrite," if overwrite else "the same command"
-        typer.echo(f"interrupted; {how} goes on after the last finished shard in {_printable(str(out))}", err=True)
+        typer.echo(f"interrupted; {how} goes on after the last finished shard in {printable(str(out))}", err=True)
         raise typer.Exit(130) from None
-    size = sum(file.stat().st_size for file in out.glob("*.tfrecord"))
+    size = sum(shard["bytes"] for shard in json.loads(index.read_text())["shards"])
     typer.echo(
         f"{len(images)} images of {len(images.class_names)} classes, {len(images.skipped)} left out, in {shards} "
-        f"shards, {size / 1e6:,.1f} MB; index: {_printable(str(index))}"
+        f"shards, {size / 1e6:,.1f} MB; index: {printable(str(index))}"
     )
 
 
@@ -112,17 +113,10 @@ def _print(result: Scan, kinds: tuple[str, ...]) -> None:
     console = Console()
     bad = len({finding.path for finding in result.findings})
     console.print(
-        f"{result.files} images in {escape(_printable(str(result.folder)))}, {bad} with findings", highlight=False
+        f"{result.files} images in {escape(printable(str(result.folder)))}, {bad} with findings", highlight=False
     )
     console.print(table, highlight=False)
 
 
 def _line(path: str, reason: str) -> str:
-    return escape(_printable(f"{path}: {reason}"))
-
-
-def _printable(text: str) -> str:
-    """Names, and reasons with names in them, may hold bytes that are no UTF-8, or commands to the terminal."""
-    seen = "".join(letter if letter.isprintable() else "?" for letter in text)
-    encoding = sys.stdout.encoding or "utf-8"
-    return seen.encode(encoding, "replace").decode(encoding)
+    return escape(printable(f"{path}: {reason}"))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from keras_vision.cli.loading import DEFAULT, parse_weights
+from keras_vision.cli.printing import printable
 from keras_vision.errors import KerasVisionError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def train(
     console = Console()
     images = _images(data, skip, console)
     for file, reason in images.skipped:
-        console.print(f"skipped {file}: {reason}", markup=False)
+        console.print(printable(f"skipped {file}: {reason}"), markup=False)
     try:
         with _progress(console) as progress:
             outcome = fine_tune(run, images, out, [_callback(progress, run.epochs)], overwrite)

@@ -12,6 +12,7 @@ from keras_vision.runtime.preprocessing import Preprocessing
 
 _ORIENTATION = 0x0112
 _EXIF = b"Exif\0\0"
+_PNG_EXIF = b"eXIf"
 LYING = 5  # orientations from here on: the rows of the upright image are columns in the file
 _FLIPPED = ((0, 0), (0, 0), (0, 1), (1, 1), (1, 0), (0, 0), (0, 1), (1, 1), (1, 0))  # by orientation: rows, columns
 _EXIF_SPAN = 1 << 17  # EXIF stands in the first segment or two, each below 64 KiB
@@ -20,8 +21,8 @@ _EXIF_SPAN = 1 << 17  # EXIF stands in the first segment or two, each below 64 K
 def decode_image(encoded: Any, channels: int = 3) -> Any:
     """JPEG, PNG or the first frame of a GIF to uint8 pixels `(h, w, channels)`, upright by EXIF orientation.
 
-    The exact integer DCT is used: TensorFlow's default agrees with Pillow on fewer predictions. The orientation is
-    read from JPEG files only. TensorFlow misreads BMP files with a palette, so BMP is left out.
+    The exact integer DCT is used: TensorFlow's default agrees with Pillow on fewer predictions. TensorFlow misreads BMP
+    files with a palette, so BMP is refused.
 
     Args:
         encoded: scalar string tensor, the bytes of the file.
@@ -31,10 +32,17 @@ def decode_image(encoded: Any, channels: int = 3) -> Any:
     pixels = tf.cond(
         is_jpeg,
         lambda: tf.io.decode_jpeg(encoded, channels=channels, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_image(encoded, channels=channels, expand_animations=False),
+        lambda: decode_other(encoded, channels),
     )
     pixels.set_shape([None, None, channels])
-    return upright(pixels, tf.cond(is_jpeg, lambda: exif_orientation(encoded), lambda: tf.constant(1)))
+    return upright(pixels, exif_orientation(encoded))
+
+
+def decode_other(encoded: Any, channels: int) -> Any:
+    """PNG or the first frame of a GIF as it is stored, uint8 `(h, w, channels)`."""
+    is_bmp = tf.equal(tf.strings.substr(encoded, 0, 2), "BM")
+    with tf.control_dependencies([tf.debugging.Assert(~is_bmp, ["BMP is not read here: convert it to PNG"])]):
+        return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
 
 
 def resize_and_crop(pixels: Any, preprocessing: Preprocessing) -> Any:
@@ -46,20 +54,29 @@ def resize_and_crop(pixels: Any, preprocessing: Preprocessing) -> Any:
     return tf.clip_by_value(tf.round(show(pixels, window, preprocessing.size)), 0.0, 255.0)
 
 
+def normalized(pixels: Any, preprocessing: Preprocessing) -> Any:
+    """`Preprocessing.normalize` in TensorFlow, whatever Keras runs on: `(..., c)`, RGB or grey, in 0-255."""
+    ordered = tf.reverse(pixels, [-1]) if preprocessing.color == "BGR" else pixels
+    return (tf.cast(ordered, tf.float32) - preprocessing.mean) / tf.constant(preprocessing.std, tf.float32)
+
+
 def load_pixels(encoded: Any, preprocessing: Preprocessing) -> Any:
     """Encoded image to resized, cropped pixels, float32 in 0–255, RGB or grey; normalisation is left to the caller."""
     return resize_and_crop(decode_image(encoded, preprocessing.channels), preprocessing)
 
 
 def exif_orientation(encoded: Any) -> Any:
-    """The EXIF orientation of a JPEG, 1 to 8; 1 where there is none or it is damaged."""
+    """The EXIF orientation of a JPEG or PNG, 1 to 8; 1 where there is none or it is damaged."""
     head = tf.strings.substr(encoded, 0, _EXIF_SPAN)
-    has_any = tf.strings.regex_full_match(head, rb"\C*" + _EXIF + rb"\C*")  # splitting takes ten times as long
-    return tf.cond(has_any, lambda: _orientation_in(head), lambda: tf.constant(1))
+    before = tf.where(tf.equal(tf.strings.substr(encoded, 1, 3), "PNG"), _PNG_EXIF, _EXIF)
+    # Splitting takes ten times as long as looking.
+    has_any = tf.strings.regex_full_match(head, rb"\C*(?:" + _EXIF + rb"|\C{12}" + _PNG_EXIF + rb")\C*")
+    return tf.cond(has_any, lambda: _orientation_in(head, before), lambda: tf.constant(1))
 
 
-def _orientation_in(head: Any) -> Any:
-    return _first_directory(tf.strings.split(head, _EXIF, maxsplit=1)[1])
+def _orientation_in(head: Any, before: Any) -> Any:
+    parts = tf.strings.split(head, before, maxsplit=1)
+    return _first_directory(tf.concat([parts, [b"", b""]], 0)[1])
 
 
 def _first_directory(tiff: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vision.data.augment.window import Geometry, Window, show
-from keras_vision.data.decode import LYING, exif_orientation, flipped, upright
+from keras_vision.data.decode import LYING, decode_other, exif_orientation, flipped, upright
 
 RATIOS = (1, 2, 4, 8)  # by which libjpeg can decode smaller
 OVERSAMPLED = 2  # pixels left for each one of the result, in both directions, after decoding smaller
@@ -55,7 +55,7 @@ def _described(encoded: Any, channels: int) -> tuple[Any, Any, Any]:
 
 
 def _whole(encoded: Any, channels: int) -> tuple[Any, Any, Any]:
-    pixels = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+    pixels = upright(decode_other(encoded, channels), exif_orientation(encoded))
     return tf.shape(pixels)[:2], tf.constant(1), pixels
 
 

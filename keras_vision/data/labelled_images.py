@@ -18,11 +18,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from keras_vision.data.decode import load_pixels
+from keras_vision.data.decode import load_pixels, normalized
 from keras_vision.data.shard_files import Records
 from keras_vision.data.skip_list import read_skip_list
 from keras_vision.errors import ImageError, KerasVisionError, KerasVisionWarning
-from keras_vision.model import normalize
 from keras_vision.runtime.images import list_images, open_image
 from keras_vision.runtime.preprocessing import Preprocessing
 
@@ -99,7 +98,7 @@ class LabelledImages:
         if shuffle_seed is not None:
             jitter = _jitter(shuffle_seed)
             images = images.map(lambda pixels, label: (jitter(pixels, training=True), label))  # in order: repeatable
-        images = images.map(lambda pixels, label: (normalize(pixels, preprocessing), label), tf.data.AUTOTUNE)
+        images = images.map(lambda pixels, label: (normalized(pixels, preprocessing), label), tf.data.AUTOTUNE)
         return images.prefetch(tf.data.AUTOTUNE)
 
     def _shuffled(self, images: tf.data.Dataset, seed: int | None) -> tf.data.Dataset:

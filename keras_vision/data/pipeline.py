@@ -13,13 +13,12 @@ import tensorflow as tf
 from keras_vision.data.annotated_images import EdgeImages, SegmentedImages
 from keras_vision.data.augment.geometry import CentreCrop
 from keras_vision.data.augment.window import Augmentation, show
-from keras_vision.data.decode import load_pixels, resize_and_crop
+from keras_vision.data.decode import load_pixels, normalized, resize_and_crop
 from keras_vision.data.decode_window import show_encoded
 from keras_vision.data.sources import in_channels, source_of
 from keras_vision.data.targets import target_of
 from keras_vision.data.unreadable import Unreadable, with_gaps, without_gaps
 from keras_vision.errors import KerasVisionError
-from keras_vision.model import normalize
 from keras_vision.runtime.preprocessing import Preprocessing
 
 _as_written = tf.autograph.experimental.do_not_convert
@@ -33,12 +32,15 @@ class Pipeline:
     The order of an epoch depends on the seed and the epoch's number alone, and what happens to an image on these and
     its place in the order; neither the number of threads nor where an epoch was taken up changes a batch. Images that
     cannot be read are left out, warned of once and kept in `skipped`: in training another image of the batch takes the
-    place, so that all hosts make equally many steps; without a seed the batch gets smaller.
+    place, so that all hosts make equally many steps; without a seed the batch gets smaller. A batch that is
+    unreadable as a whole is left out.
 
     Attributes:
-        images: what `target_of` takes; their sources are paths or addresses for `tf.io.gfile`, arrays, or shards.
+        images: what `target_of` takes; their sources are paths, addresses for `tf.io.gfile`, arrays, or shards. Masks
+            and boundaries lie in local files.
         preprocessing: of the network.
-        batch_size: images in a batch of this host.
+        batch_size: images in a batch of this host. TensorFlow's `experimental_distribute_dataset`, and with it
+            `kv.training.train`, splits each batch among all replicas: give it the batch of all, and no `shard`.
         augment: random changes; None shows each image as `Preprocessing` does. Where a window reaches beyond the image
             it shows the mean of the preprocessing: zeros for the network.
         seed: of order and augmentation, 0 or above; None keeps the order of the data set, each image once.
@@ -148,7 +150,7 @@ class Pipeline:
             images = images.map(self._changed, calls)  # apart: its errors are not unreadable files
         batches = images.batch(self.batch_size)
         if self.deterministic:
-            batches = with_gaps(batches, tf.size(order)).rebatch(self.batch_size, self.drop_remainder)
+            batches = with_gaps(batches, order, self._unreadable.note).rebatch(self.batch_size, self.drop_remainder)
             batches = tf.data.Dataset.zip(batches, tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size))
             batches = batches.map(self._repaired, tf.data.AUTOTUNE)
         else:
@@ -206,13 +208,14 @@ class Pipeline:
     def _repaired(self, batch: tuple[Any, ...], positions: Any) -> tuple[Any, ...]:
         """The batch without the images that could not be read, or with others in their places."""
         *parts, readable, seeds = batch
+        parts.append(seeds)
 
         def repaired() -> tuple[Any, ...]:
             kept = tf.numpy_function(self._unreadable.kept, [readable, positions[: tf.size(readable)]], tf.int64)
             kept = tf.ensure_shape(kept, [None])
             return tuple(tf.gather(part, kept) for part in parts)
 
-        return *tf.cond(tf.reduce_all(readable), lambda: tuple(parts), repaired), seeds
+        return tf.cond(tf.reduce_all(readable), lambda: tuple(parts), repaired)
 
     @_as_written
     def _finished(self, pixels: Any, targets: Any, seeds: Any) -> tuple[Any, Any]:
@@ -220,7 +223,7 @@ class Pipeline:
             pixels, targets = self.batch_augment(pixels, targets, tf.random.experimental.stateless_fold_in(seeds[0], 1))
         if self.preprocessing == self.preprocessing.without_normalization():
             return pixels, targets  # two copies of the batch saved
-        return normalize(pixels, self.preprocessing), targets
+        return normalized(pixels, self.preprocessing), targets
 
     def _probe(self, position: int) -> None:
         self._read(0, tf.constant(position, tf.int64), tf.constant([0, 0]))
@@ -249,8 +252,9 @@ class Pipeline:
             )
 
     def _check_start(self, number: int, start: int) -> None:
-        if number < 0 or not 0 <= start <= len(self) or (start % self.batch_size and start < len(self)):
+        last = self.steps * self.batch_size
+        if number < 0 or not 0 <= start <= max(last, len(self)) or (start % self.batch_size and start < len(self)):
             raise KerasVisionError(
                 f"epoch {number} from image {start}; accepted: an epoch from 0, and a multiple of the batch size, "
-                f"{self.batch_size}, up to {len(self)}."
+                f"{self.batch_size}, up to {last}."
             )

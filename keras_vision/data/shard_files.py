@@ -18,6 +18,12 @@ FRAME = 16  # bytes around a record: its length and two checksums
 _HEAD = 12
 
 
+def file_key(address: str) -> str:
+    """What tells the content of a file from that of others, and from what it held before."""
+    stat = tf.io.gfile.stat(os.fsencode(address))
+    return f"{address}\0{stat.length}\0{stat.mtime_nsec}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Records(Sequence[bytes]):
     """One encoded field of every record of some shards, by position; `records[i]` reads it.
@@ -55,6 +61,11 @@ class Records(Sequence[bytes]):
             return f"{shard}: {self._value(position, NAME).decode(errors='replace')}"
         except KerasVisionError:
             return f"{shard}: image {position}"
+
+    def key(self, position: int) -> str:
+        """What tells a record from all others, without reading it."""
+        shard, offset = self.places[position].tolist()
+        return f"{file_key(os.path.abspath(self.files[shard]))}\0{offset}\0{self.field}"
 
     def fetch(self, position: Any) -> Any:
         """The field of the record at a position, both tensors `()`; the checksum of the record is compared."""

@@ -39,11 +39,12 @@ def shards(folder: str | os.PathLike, verify: bool = False) -> Any:
     try:
         files = tuple(os.path.join(root, shard["file"]) for shard in index["shards"])
         for file, shard in zip(files, index["shards"], strict=True):
+            _check_piece(shard)
             _check_file(file, shard, verify)
         return _data_set(index, files)
     except KerasVisionError:
         raise
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, ArithmeticError) as error:
         raise KerasVisionError(f"{os.path.join(root, INDEX)}: damaged ({error!r}); write the shards again.") from error
 
 
@@ -86,13 +87,20 @@ def _read_index(file: str) -> dict[str, Any]:
         raise KerasVisionError(
             f"{file}: cannot be read; give a folder that `keras-vision data shards` has finished."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise KerasVisionError(f"{file}: damaged ({error}); write the shards again.") from error
-    if not isinstance(index, dict) or index.get(SCHEMA) != VERSION or index.get("type") not in TYPES:
+    if not isinstance(index, dict) or index.get(SCHEMA) != VERSION or index.get("type") not in [*TYPES]:
         raise KerasVisionError(
             f"{file}: of another schema; expected {SCHEMA!r}: {VERSION}, and one of the types {', '.join(TYPES)}."
         )
     return index
+
+
+def _check_piece(piece: Mapping[str, Any]) -> None:
+    if os.path.basename(piece["file"]) != piece["file"]:
+        raise ValueError(f"file {piece['file']!r} leads out of the folder")
+    if any(type(offset) is not int or not 0 <= offset < piece["bytes"] for offset in piece["offsets"]):
+        raise ValueError(f"offsets of {piece['file']}")
 
 
 def _check_file(file: str, piece: Mapping[str, Any], verify: bool) -> None:

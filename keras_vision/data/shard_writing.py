@@ -82,6 +82,7 @@ def write_shards(
         _fingerprint(images, shards),
         "images",
         lambda piece: done.update({piece["shard"]: piece}),
+        remedy="overwrite what is there, or give another folder",
     )
     try:
         _write_missing(images, out, shards, done, journal, progress, threads or os.cpu_count() or 1)
@@ -89,15 +90,20 @@ def write_shards(
         journal.close()
     with whole_file(out / INDEX, overwrite) as temporary:
         temporary.write_text(json.dumps(new_index(images, [done[number] for number in range(shards)])))
+    written = {piece["file"] for piece in done.values()}
+    for file in out.glob("train-?????-of-?????.tfrecord"):  # of another number of shards
+        if file.name not in written:
+            file.unlink()
     (out / JOURNAL).unlink()
     return out / INDEX
 
 
 def _fingerprint(images: Any, shards: int) -> str:
-    names = getattr(images, "class_names", ())
-    digest = hashlib.sha256(repr((type(images).__name__, names, shards, len(images))).encode())
-    for part in ("sources", "labels", "captions", "masks"):
-        for value in getattr(images, part, ()):
+    settings = (getattr(images, "class_names", ()), getattr(images, "void", None))
+    digest = hashlib.sha256(repr((type(images).__name__, settings, shards, len(images))).encode())
+    for part in ("sources", "labels", "captions", "masks", "lookup", "palette"):
+        values = getattr(images, part, None)
+        for value in () if values is None else values:
             digest.update(value.tobytes() if isinstance(value, np.ndarray | np.generic) else repr(value).encode())
     return digest.hexdigest()
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_vision.data.shard_files import Records
+from keras_vision.data.shard_files import Records, file_key
 from keras_vision.errors import KerasVisionError
 from keras_vision.files import whole_file
 
@@ -26,12 +26,14 @@ class Source(NamedTuple):
         encoded: which of the two.
         read: position to what `open_image` takes: bytes, or pixels.
         name: position to what messages call it.
+        key: position to what tells its content from all others, which changes if the file does.
     """
 
     fetch: Callable[[Any], Any]
     encoded: bool
     read: Callable[[int], bytes | np.ndarray]
     name: Callable[[int], str]
+    key: Callable[[int], str]
 
 
 def source_of(sources: Sequence[Any], cache: str | os.PathLike | None = None) -> Source:
@@ -45,7 +47,7 @@ def source_of(sources: Sequence[Any], cache: str | os.PathLike | None = None) ->
         KerasVisionError: none of these.
     """
     if isinstance(sources, Records):
-        return _cached(Source(sources.fetch, True, sources.__getitem__, sources.name), cache)
+        return _cached(Source(sources.fetch, True, sources.__getitem__, sources.name, sources.key), cache)
     if isinstance(sources[0], np.ndarray):
         return _arrays(sources)
     if not isinstance(sources[0], str | os.PathLike):
@@ -70,7 +72,11 @@ def _files(sources: Sequence[Any]) -> Source:
         with tf.io.gfile.GFile(os.fsencode(sources[position]), "rb") as stream:
             return stream.read()
 
-    return Source(lambda i: tf.io.read_file(paths[i]), True, read, lambda i: str(sources[i]))
+    def key(position: int) -> str:
+        address = os.fspath(sources[position])
+        return file_key(address if "://" in address else os.path.abspath(address))
+
+    return Source(lambda i: tf.io.read_file(paths[i]), True, read, lambda i: str(sources[i]), key)
 
 
 def _arrays(sources: Sequence[np.ndarray]) -> Source:
@@ -99,7 +105,7 @@ def _arrays(sources: Sequence[np.ndarray]) -> Source:
             found = tf.numpy_function(pixels, [position], tf.uint8)
             return tf.ensure_shape(found, [None, None, None])
 
-    return Source(fetch, False, sources.__getitem__, lambda i: f"image {i}")
+    return Source(fetch, False, sources.__getitem__, lambda i: f"image {i}", lambda i: f"image {i}")
 
 
 def _cached(source: Source, cache: str | os.PathLike | None) -> Source:
@@ -114,7 +120,7 @@ def _cached(source: Source, cache: str | os.PathLike | None) -> Source:
         return store[position]
 
     def from_folder(position: int) -> Any:
-        file = Path(cache) / f"{hashlib.sha256(source.name(position).encode(errors='surrogateescape')).hexdigest()}"
+        file = Path(cache) / f"{hashlib.sha256(source.key(position).encode(errors='surrogateescape')).hexdigest()}"
         if not file.exists():
             with whole_file(file, overwrite=True) as temporary:
                 temporary.write_bytes(source.read(position))  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_vision.data.sources import Source
 from keras_vision.errors import ImageError, KerasVisionError, KerasVisionWarning
-from keras_vision.runtime.images import open_image
+from keras_vision.runtime.images import DAMAGE, open_image
 
 _NAMED = 5  # files in one message
 
@@ -58,12 +58,14 @@ class Unreadable:
             KerasVisionError: too many images are unreadable.
         """
         met = [position for position in positions.tolist() if position not in self._positions]
-        new = {self._source.name(position): self._reason(position) for position in met}
         self._positions.update(met)
+        too_many = len(self._positions) > self._tolerated * len(self._images)
+        looked_at = met[:_NAMED] if too_many else met
+        new = {self._source.name(position): self._reason(position) for position in looked_at}
         self.reasons.update(new)
         named = "; ".join(f"{name}: {reason}" for name, reason in list(new.items())[:_NAMED])
-        named += f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
-        if len(self._positions) > self._tolerated * len(self._images):
+        named += f" and {len(met) - _NAMED} more" if len(met) > _NAMED else ""
+        if too_many:
             self.error = KerasVisionError(
                 f"{len(self._positions)} of {len(self._images)} images cannot be read, more than the tolerated "
                 f"{self._tolerated:.1%}: {named or 'see above'}. Leave them out with a skip list (`keras-vision data "
@@ -84,16 +86,18 @@ class Unreadable:
             return error.reason
         except tf.errors.OpError as error:
             return f"TensorFlow: {error.message.strip().splitlines()[0]}"
-        except (KerasVisionError, OSError) as error:
-            return str(error)
+        except (KerasVisionError, *DAMAGE) as error:
+            return str(error) or type(error).__name__
         return "could not be read once, and can be now"
 
 
-def with_gaps(batches: tf.data.Dataset, count: Any) -> tf.data.Dataset:
+def with_gaps(batches: tf.data.Dataset, order: Any, note: Callable[[np.ndarray], object]) -> tf.data.Dataset:
     """Images (pixels, target, place, seed) in batches and in order, some missing, to (pixels, target, readable, seed).
 
-    Those that are missing, of the places 0 to `count - 1`, come as zeros at their places. Batches get larger by them.
+    Those that are missing, of the places in `order`, come as zeros at their places, after `note` was given their
+    positions. Batches get larger by them.
     """
+    count = tf.size(order)
 
     @tf.autograph.experimental.do_not_convert
     def fill(expected: Any, batch: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
@@ -104,7 +108,9 @@ def with_gaps(batches: tf.data.Dataset, count: Any) -> tf.data.Dataset:
             wanted = tf.range(expected, following)
             found = tf.searchsorted(places, wanted)  # beyond the last for those that miss at the end
             readable = tf.equal(tf.gather(tf.concat([places, [-1]], 0), found), wanted)
-            rows = tf.where(readable, found, tf.size(places))
+            missing = tf.boolean_mask(order[expected:following], ~readable)
+            with tf.control_dependencies([tf.numpy_function(lambda m: note(m) or m, [missing], order.dtype)]):
+                rows = tf.where(readable, found, tf.size(places))
             parts = (
                 tf.concat([part, tf.zeros([1, *part.shape[1:]], part.dtype)], 0) for part in (pixels, targets, seeds)
             )

@@ -49,6 +49,7 @@ class ColorDistortion:
         span("contrast", self.contrast, zero=True)
 
     def __call__(self, pixels: Any, seed: Any) -> Any:
+        _check_rgb(pixels, "the colour distortion")
         low_high = self._changes()
         amounts, keys = tf.unstack(tf.random.stateless_uniform([2, len(low_high)], seed))
         order = tf.argsort(keys)
@@ -93,8 +94,7 @@ class PCAColor:
 
     def __call__(self, pixels: Any, seed: Any) -> Any:
         steps = np.array(IMAGENET_EIGENVECTORS) * IMAGENET_EIGENVALUES * 255.0 * self.deviation
-        if pixels.shape[-1] != 3:
-            raise KerasVisionError(f"pixels of {pixels.shape}: the colour shift is of RGB images; leave it out.")
+        _check_rgb(pixels, "the colour shift")
         # One product, as graphs would change the order of a longer sum.
         shift = tf.linalg.matvec(tf.constant(steps, tf.float32), tf.random.stateless_normal([3], seed))
         return tf.clip_by_value(pixels + shift, 0.0, 255.0)
@@ -164,6 +164,11 @@ class HideAndSeek:
         side = tf.maximum(size, 1)
         hide = tf.gather(tf.gather(patches, tf.range(shape[0]) // side), tf.range(shape[1]) // side, axis=1)
         return tf.where((hide & (size > 0))[..., None], tf.constant(self.fill, tf.float32), pixels)
+
+
+def _check_rgb(pixels: Any, change: str) -> None:
+    if pixels.shape[-1] != 3:
+        raise KerasVisionError(f"pixels of {pixels.shape}: {change} is of RGB images; leave it out.")
 
 
 def square(shape: Any, corner: Any, size: int) -> Any:

@@ -170,6 +170,7 @@ def test_hide_and_seek_draws_a_size_per_image():
     assert stats.binomtest(int(untouched.sum()), 400, 0.5).pvalue > SIGNIFICANT
 
 
-def test_a_colour_shift_is_not_for_grey_images():
-    with pytest.raises(KerasVisionError, match="the colour shift is of RGB images"):
-        augment.PCAColor()(tf.zeros([4, 4, 1]), tf.constant([0, 1]))
+@pytest.mark.parametrize("change", [augment.PCAColor(), augment.ColorDistortion()])
+def test_colours_are_not_for_grey_images(change):
+    with pytest.raises(KerasVisionError, match="is of RGB images"):
+        change(tf.zeros([4, 4, 1]), tf.constant([0, 1]))
