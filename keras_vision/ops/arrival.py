@@ -6,8 +6,10 @@ were never compiled on this machine, `keras_vision.ops.load_operations` does it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
+import threading
 import warnings
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -25,16 +27,27 @@ def register_with_tensorflow() -> None:
 
 
 class _Finder:
-    """Finds TensorFlow as if it were not there, and hears when it is imported. It goes at the first question."""
+    """Finds TensorFlow as if it were not there, and hears when it has been imported; then it goes."""
+
+    def __init__(self) -> None:
+        self._asking = threading.local()
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != NAME:
+        if name != NAME or getattr(self._asking, "others", False):
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            _afterwards(spec.loader, _register)
+        self._asking.others = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._asking.others = False
+        if spec is not None and spec.loader is not None:  # many only ask whether it is there
+            _afterwards(spec.loader, self._arrived)
         return spec
+
+    def _arrived(self) -> None:
+        with contextlib.suppress(ValueError):
+            sys.meta_path.remove(self)
+            _register()
 
 
 def _afterwards(loader: Any, action: Any) -> None:

@@ -15,7 +15,8 @@ class Distiller(keras.Model):
     """A student in training by a teacher; compile and fit it like the student, whose weights it trains.
 
     ``hard * loss(y, student) + (1 - hard) * T**2 * KL(teacher_T || student_T)``, with the compiled loss, and where
-    ``p_T = softmax(logits / T)``. T**2 keeps the weight of the second term when T changes. The teacher sees the same
+    ``p_T = softmax(logits / T)``; the student's regularisers are added whole. T**2 keeps the weight of the second term
+    when T changes. The teacher sees the same
     images as the student, augmented alike, and stays as it is: in inference mode, none of its weights trained.
 
     - Distillation: `temperature` 2 to 20 and a small `hard` (Hinton et al., 2015, section 2).
@@ -79,12 +80,25 @@ class Distiller(keras.Model):
         soft = distillation_loss(self.teacher(x, training=False), y_pred, self.temperature, self.from_logits)
         if sample_weight is not None:
             soft = soft * ops.cast(ops.reshape(sample_weight, (-1,)), soft.dtype)
-        soft = (1 - self.hard) * ops.mean(soft)
-        return soft + self.hard * super().compute_loss(x, y, y_pred, sample_weight, training) if self.hard else soft
+        # Keras sums gradients over the replicas, and scales its own losses for it.
+        soft = (1 - self.hard) * ops.mean(soft) / _replicas()
+        penalties = sum((self._aggregate_additional_loss(loss) for loss in self.losses), ops.zeros(()))
+        if not self.hard:
+            return soft + penalties
+        given = super().compute_loss(x, y, y_pred, sample_weight, training)  # with the penalties
+        return soft + self.hard * given + (1 - self.hard) * penalties
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the student alone; arguments as of `keras.Model.save`."""
         self.student.save(*args, **kwargs)
+
+
+def _replicas() -> int:
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def distillation_loss(teacher: Any, student: Any, temperature: float, from_logits: bool = False) -> Any:

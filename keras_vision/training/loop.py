@@ -24,6 +24,7 @@ from keras_vision.training.snapshot import Place
 # Number of the epoch from 0, and its finished steps, to the batches that are left.
 Epochs = Callable[[int, int], tf.data.Dataset]
 Logs = dict[str, float]
+AutoShardPolicy = tf.data.experimental.AutoShardPolicy
 
 _AGREE_EVERY = 8  # steps after which several machines ask each other whether a snapshot is due
 
@@ -47,13 +48,16 @@ def train(
 
     Args:
         model: compiled; under a strategy, built and compiled in its scope and with `jit_compile=False`.
-        data: batches of all replicas together; or a function of the epoch and of the steps to leave out.
+        data: batches of all replicas together; or a function of the epoch and of the steps to leave out. With several
+            machines all read the same data, and TensorFlow gives each its share of every batch.
         epochs: in all, those before an interruption included.
         validation: batches, of which the metrics are called `val_...`.
         callbacks: Keras' or others; what they count is in the snapshot, too (see `snapshot.counts_of`).
         strategy: see `strategy_of`; None for the current one.
         snapshots: file that is written after each epoch and every so often within it. With several machines it has to
-            be on a disk that all read.
+            be on a disk that all read. Another constant learning rate than before takes the place of the one in it.
+            Where a callback ended training, the same call returns what there is: remove the file to go on. Batch
+            norm that is not synchronised has statistics of its own on each replica, of which the first's are kept.
         every: seconds between snapshots.
 
     Raises:
@@ -62,6 +66,11 @@ def train(
     """
     if not getattr(model, "compiled", False) or not isinstance(epochs, int) or epochs < 1:
         raise KerasVisionError(f"epochs={epochs!r} of a model; give at least one, and compile the model first.")
+    if snapshots is not None and any(getattr(callback, "restore_best_weights", False) for callback in callbacks):
+        raise KerasVisionError(
+            "EarlyStopping(restore_best_weights=True) keeps weights that no snapshot holds; use ModelCheckpoint beside "
+            "EarlyStopping, or no snapshots."
+        )
     loop = _Loop(model, data, epochs, validation, callbacks, strategy or tf.distribute.get_strategy(), snapshots, every)
     try:
         return loop.run()
@@ -87,8 +96,11 @@ class _Loop:
         model = self.model
         self._build()
         self.train_step, self.test_step = self._compiled(model.train_step), self._compiled(model.test_step)
-        self.callbacks = keras.callbacks.CallbackList(self.own_callbacks, model=model, epochs=self.epochs)
+        self.callbacks = keras.callbacks.CallbackList(
+            self.own_callbacks, model=model, epochs=self.epochs, steps=None, verbose=0
+        )
         model.stop_training = False
+        self.rate = self._constant_rate()
         self.callbacks.on_train_begin()
         place = self._resumed()
         self.saved = time.monotonic()
@@ -99,8 +111,8 @@ class _Loop:
         return list(place.history)
 
     def _epoch(self, place: Place) -> Place:
-        self.callbacks.on_epoch_begin(place.epoch)
         if not place.step:
+            self.callbacks.on_epoch_begin(place.epoch)
             self.model.reset_metrics()
         for batch in self._batches(place):
             self.callbacks.on_train_batch_begin(place.step)
@@ -152,12 +164,44 @@ class _Loop:
 
     def _batches(self, place: Place) -> Iterator[Any]:
         left = self.data(place.epoch, place.step) if callable(self.data) else self.data.skip(place.step)
-        yield from self.strategy.experimental_distribute_dataset(left)
+        if left.options().experimental_distribute.auto_shard_policy == AutoShardPolicy.AUTO:
+            options = tf.data.Options()  # by files, each worker would leave out the steps of all
+            options.experimental_distribute.auto_shard_policy = AutoShardPolicy.DATA
+            left = left.with_options(options)
+        for batch in self.strategy.experimental_distribute_dataset(left):
+            if self.strategy.num_replicas_in_sync > 1:
+                self._check_full(batch)
+            yield batch
+
+    def _check_full(self, batch: Any) -> None:
+        """An empty part makes the statistics of batch norm not finite, without a word."""
+        parts = self.strategy.experimental_local_results(keras.tree.flatten(batch)[0])
+        if any(part.shape[0] == 0 for part in parts):
+            raise KerasVisionError(
+                f"a batch of {sum(part.shape[0] for part in parts)} images leaves one of "
+                f"{self.strategy.num_replicas_in_sync} replicas without any; use batch(..., drop_remainder=True)."
+            )
 
     def _resumed(self) -> Place:
-        if self.snapshots is None or not self.snapshots.exists():
-            return Place()
-        return snapshot.load(self.snapshots, self.model, self.own_callbacks, self.strategy.num_replicas_in_sync)
+        place, replicas = Place(), self.strategy.num_replicas_in_sync
+        if self.snapshots is not None and self.snapshots.exists():
+            if (place := snapshot.place_of(self.snapshots)).step:
+                self.callbacks.on_epoch_begin(place.epoch)  # before the variables, which it has changed already
+            snapshot.load(self.snapshots, self.model, self.own_callbacks, replicas, self.rate)
+        if self._workers() > 1:
+            mine = self.strategy.experimental_distribute_values_from_function(
+                lambda _: tf.constant([float(place.epoch), float(place.step)])
+            )
+            if (self.strategy.reduce("MEAN", mine, axis=None).numpy() != [place.epoch, place.step]).any():
+                raise KerasVisionError(
+                    f"{self.snapshots} differs from worker to worker; put it on a disk that all read."
+                )
+        return place
+
+    def _constant_rate(self) -> float | None:
+        """The learning rate that the model was compiled with; None for a schedule."""
+        rate = self.model.optimizer.get_config().get("learning_rate")
+        return rate if isinstance(rate, float) else None
 
     def _is_due(self, step: int) -> bool:
         if self.snapshots is None:
@@ -173,10 +217,12 @@ class _Loop:
     def _save(self, place: Place) -> None:
         if self.snapshots is None:
             return
-        arrays = snapshot.arrays_of(self.model)  # on every worker: to read some variables, all have to take part
+        # On every worker: to read some variables, all have to take part.
+        arrays = snapshot.arrays_of(self.model, self.own_callbacks)
         if self._is_chief():
             counts = [snapshot.counts_of(callback) for callback in self.own_callbacks]
-            snapshot.save(self.snapshots, arrays, place, counts, self.strategy.num_replicas_in_sync)
+            replicas = self.strategy.num_replicas_in_sync
+            snapshot.save(self.snapshots, arrays, place, counts, replicas, self.rate)
         self.saved = time.monotonic()
 
     def _workers(self) -> int:

@@ -31,6 +31,8 @@ class MovingAverage(keras.callbacks.Callback):
     Source: `MovingAverage` of tensorflow-addons; Polyak & Juditsky (1992).
     """
 
+    counted = ("step",)  # what a snapshot of `train` holds, beside `variables`
+
     def __init__(self, decay: float = 0.99, start_step: int = 0, dynamic_decay: bool = False):
         super().__init__()
         if not 0 <= decay <= 1:
@@ -40,6 +42,11 @@ class MovingAverage(keras.callbacks.Callback):
         self.step = 0
         self._averaged: keras.Model | None = None
         self._training = self._in_model = False
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The averages."""
+        return self.averages
 
     def decay_at(self, step: int) -> float:
         """The share of the old average that a step keeps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,9 @@ class MultiOptimizer(keras.optimizers.Optimizer):
             return
         super().build(variables)
         self._owners = [self._owner(variable) for variable in variables]
+        twice = [path for path, count in Counter(variable.path for variable in variables).items() if count > 1]
+        if twice:  # layers of two models in one; weights are told apart by path, as files are
+            raise KerasVisionError(f"two weights are called {twice[0]}; give their layers other names.")
         for number, (optimizer, _) in enumerate(self.parts):
             optimizer.build([v for v, owner in zip(variables, self._owners, strict=True) if owner == number])
             for variable in optimizer.variables:
@@ -49,6 +53,12 @@ class MultiOptimizer(keras.optimizers.Optimizer):
         if len(owners) > 1 or not owners + rest:
             raise KerasVisionError(f"{variable.path} belongs to {len(owners)} of the optimizers; name it in one.")
         return (owners + rest)[0]
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Where a part keeps a moving average, set its weights to that."""
+        for number, (optimizer, _) in enumerate(self.parts):
+            own = [v for v, owner in zip(self._trainable_variables, self._owners, strict=True) if owner == number]
+            optimizer.finalize_variable_values(own)
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         if trainable_variables is not None and not self.built:

@@ -125,3 +125,19 @@ def test_refined_labels_alone_teach_from_images_without_labels():
 def test_wrong_settings_are_errors(wrong, message):
     with pytest.raises(KerasVisionError, match=message):
         Distiller(network(0), **(dict(teacher=network(1)) | wrong))
+
+
+@pytest.mark.parametrize("hard", [0, 0.1, 1])
+def test_regularisers_of_the_student_count_whole(hard):
+    def student(penalty):
+        regularizer = keras.regularizers.L2(penalty) if penalty else None
+        dense = keras.layers.Dense(2, kernel_initializer="ones", kernel_regularizer=regularizer)
+        return keras.Sequential([keras.Input((3,)), dense])
+
+    x, y = np.eye(3, dtype="float32"), np.array([0, 1, 0])
+    losses = []
+    for penalty in (0.0, 0.5):
+        distiller = Distiller(student(penalty), student(0.0), temperature=2, hard=hard, from_logits=True)
+        distiller.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        losses.append(float(distiller.compute_loss(x, y, distiller(x, training=True), training=True)))
+    assert losses[1] - losses[0] == pytest.approx(0.5 * 6, rel=1e-5)

@@ -85,3 +85,29 @@ def test_wrong_parts_are_errors():
         MultiOptimizer([("sgd", model.layers[0]), ("adam", model)]).build(model.trainable_variables)
     with pytest.raises(KerasVisionError, match="belongs to 0 of the optimizers; name it"):
         MultiOptimizer([("sgd", model.layers[0])]).build(model.trainable_variables)
+
+
+def test_a_parts_moving_average_reaches_the_model():
+    def trained(wrap):
+        keras.utils.set_random_seed(2)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="only")])
+        optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+        model.compile(MultiOptimizer([(optimizer, None)]) if wrap else optimizer, "mse")
+        x, y = np.eye(3, dtype="float32"), np.ones((3, 2), "float32")
+        model.fit(x, y, batch_size=1, epochs=2, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    for ours, theirs in zip(trained(True), trained(False), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_two_weights_of_one_path_are_refused():
+    def part(size):
+        inputs = keras.Input((size,))
+        return keras.Model(inputs, keras.layers.Dense(2, name="fc")(inputs))
+
+    first, second, inputs = part(3), part(2), keras.Input((3,))
+    model = keras.Model(inputs, second(first(inputs)))
+    model.compile(MultiOptimizer([(keras.optimizers.SGD(0.0), first), (keras.optimizers.SGD(0.1), None)]), "mse")
+    with pytest.raises(KerasVisionError, match="two weights are called fc/kernel; give their layers other names"):
+        model.fit(np.eye(3, dtype="float32"), np.ones((3, 2), "float32"), verbose=0)

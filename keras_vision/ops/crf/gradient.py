@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from keras_vision.ops.crf.readable import readable_errors
@@ -9,6 +10,11 @@ from keras_vision.ops.crf.readable import readable_errors
 
 def register(module: Any) -> None:
     """Tells TensorFlow the gradients of the operations of a module, once a process."""
+    with contextlib.suppress(KeyError):  # this package was imported before, and taken out of sys.modules
+        _register(module)
+
+
+def _register(module: Any) -> None:
     import tensorflow as tf
 
     @tf.RegisterGradient("KerasVisionPermutohedralFilter")

@@ -68,6 +68,8 @@ def operations() -> Any:
     Raises:
         BuildError: there is no compiler, or it fails, or the result cannot be kept.
     """
+    import tensorflow  # noqa: F401  # before the lock is taken: to import it can call `load_compiled`
+
     with _lock:
         module = _load()
         _load_for_gpus()
