@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -168,6 +169,21 @@ def assert_same_curve(actual, expected):
 def assert_same_weights(actual, expected):
     for ours, theirs in zip(actual["weights"], expected["weights"], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_batch_that_leaves_a_replica_empty_is_refused():
+    code = """
+        import keras, numpy as np, tensorflow as tf
+        from keras_vision.training import strategy_of, train
+        strategy = strategy_of("mirrored", 2)
+        with strategy.scope():
+            model = keras.Sequential([keras.Input((3,)), keras.layers.BatchNormalization(), keras.layers.Dense(1)])
+            model.compile("sgd", "mse", jit_compile=False)
+        images = tf.data.Dataset.from_tensor_slices((np.ones((5, 3), "float32"), np.ones((5, 1), "float32")))
+        train(model, images.batch(4), epochs=1, strategy=strategy)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert "a batch of 1 images leaves one of 2 replicas without any" in done.stderr.splitlines()[-1]
 
 
 # ------------------------------------------------------------------------------------------------- survival
