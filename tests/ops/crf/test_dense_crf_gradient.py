@@ -63,6 +63,20 @@ def check_slopes(function, arguments, above, steps, bound=1e-2):
         assert np.abs(actual - expected).max() <= bound * np.abs(expected).max(), f"argument {i}"
 
 
+def test_tensorflows_own_checker_agrees():
+    """`tf.test.compute_gradient` of unaries, penalties and kernel weights, relative to the largest derivative."""
+    logits, image, above = scene(1, 5, 6, 3)
+
+    def loss(logits, penalties, weights):
+        settings = dict(kernels=(Bilateral(1.2, 20.3, 40.0), Gaussian(0.8)), kernel_weights=weights)
+        return tf.reduce_sum(above * dense_crf(logits, image, compatibility=penalties, **settings, **OPTIONS))
+
+    given = (logits, tf.constant(1.0 - np.eye(3), tf.float32), tf.constant([1.2, 0.8]))
+    for actual, expected in zip(*tf.test.compute_gradient(loss, given, delta=1 / 64), strict=True):
+        assert np.abs(expected).max() > 1e-3
+        assert np.abs(actual - expected).max() <= 1e-2 * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("shape", [(2, 11, 13, 4), (1, 40, 110, 3)], ids=["batch", "bands"])
 def test_penalties(normalization, shape):
