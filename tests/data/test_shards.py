@@ -206,7 +206,8 @@ def test_a_damaged_record_is_left_out_by_name(images, written):
 @pytest.mark.parametrize(("change", "message"), [
     (dict(type="Other"), "of another schema"),
     ({"keras_vision shards": 2}, "of another schema"),
-    (dict(shards=[{"file": "a"}]), "missing"),
+    (dict(shards=[{"file": "a"}]), "damaged"),
+    (dict(shards=[{"file": "a", "bytes": 9, "sha256": "", "offsets": [0]}]), "missing"),
     (dict(labels=None, images="x"), "damaged"),
 ])  # fmt: skip
 def test_an_index_of_another_schema_is_refused(written, change, message):
