@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-photometric = pytest.importorskip("keras_vision.data.augment.photometric", reason="there are no augmentations yet")
+from keras_vision.data.augment import photometric
 
 GOLDEN = np.load(make_addons.FILE)
 SQUARES = [name for name, ((height, width), _) in make_addons.CUTOUTS.items() if height == width]
