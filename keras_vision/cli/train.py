@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from keras_vision.errors import KerasVisionError
 
 if TYPE_CHECKING:
     from keras_vision.data import LabelledImages
-    from keras_vision.training import Outcome
+    from keras_vision.training import Outcome, Run
 
 DIGITS = "digits"
 _DIGITS_SIZE = 48
@@ -38,18 +39,31 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(help="Peak rate for all layers. Default: 5e-4, or 1e-4 with trained weights.")
     ] = None,
+    augment: Annotated[str, typer.Option(help="crop, cifar, inception or none.")] = "crop",
     skip: Annotated[Path | None, typer.Option(help="List of files to leave out, as `data scan` writes it.")] = None,
-    seed: Annotated[int, typer.Option(help="Of split, shuffling and random weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of split, order, augmentation and random weights.")] = 0,
+    strategy: Annotated[str, typer.Option(help="none, mirrored (all GPUs) or multiworker (TF_CONFIG).")] = "none",
+    replicas: Annotated[int | None, typer.Option(min=1, help="GPUs, or parts of the CPU, of 'mirrored'.")] = None,
+    minutes: Annotated[float, typer.Option(min=0, help="Between snapshots within an epoch.")] = 5.0,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write OUT/tensorboard, too.")] = False,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same bits in each run; slower on a GPU.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew in a folder that holds a run.")] = False,
 ) -> None:
     """Fine-tune a model on a folder of images: first its classifier, then all layers; export and report.
 
-    Interrupted with Ctrl-C, the same command goes on where it stopped.
+    Interrupted or killed, the same command goes on after the last snapshot.
     """
+    import tensorflow as tf
+
     from keras_vision.applications import model_card
     from keras_vision.registry import find
-    from keras_vision.training import Run, fine_tune
+    from keras_vision.training import Run, fine_tune, strategy_of
 
+    where = strategy_of(strategy, replicas)  # before anything uses TensorFlow's devices
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     entry = find(model)
     start = parse_weights(weights).get("weights", entry.default_weights)
     run = Run(
@@ -61,6 +75,7 @@ def train(
         size=size or (_DIGITS_SIZE if data == DIGITS else model_card(entry.name).preprocessing.size[0]),
         batch_size=batch_size,
         learning_rate=learning_rate,
+        augment=augment,
         seed=seed,
     )
     console = Console()
@@ -69,12 +84,22 @@ def train(
         console.print(printable(f"skipped {file}: {reason}"), markup=False)
     try:
         with _progress(console) as progress:
-            outcome = fine_tune(run, images, out, [_callback(progress, run.epochs)], overwrite)
+            outcome = fine_tune(
+                run,
+                images,
+                out,
+                [_callback(progress, run)],
+                overwrite,
+                strategy=where,
+                every=60 * minutes,
+                tensorboard=tensorboard,
+            )
     except KeyboardInterrupt:
         how = "the same command, without --overwrite," if overwrite else "the same command"
-        console.print(f"interrupted; {how} goes on after the last finished epoch in {out}", markup=False)
+        console.print(f"interrupted; {how} goes on after the last snapshot in {out}", markup=False)
         raise typer.Exit(130) from None
-    _print(outcome, out, console)
+    if outcome is not None:
+        _print(outcome, out, console)
 
 
 def _images(data: str, skip: Path | None, console: Console) -> LabelledImages:
@@ -102,7 +127,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _callback(progress: Progress, epochs: int) -> Any:
+def _callback(progress: Progress, run: Run) -> Any:
     """A Keras callback that moves one bar over all epochs and prints a line at the end of each."""
     import keras
 
@@ -110,12 +135,20 @@ def _callback(progress: Progress, epochs: int) -> Any:
         task = progress.add_task("training", total=None, metrics="")
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.steps, self.done = self.params["steps"] or 0, epoch * (self.params["steps"] or 0)
-            total = epochs * self.steps or None
-            progress.update(self.task, description=f"epoch {epoch + 1}/{epochs}", total=total, completed=self.done)
+            self.steps, self.first, self.began = self.params["steps"], -1, 0.0
+            self.done = epoch * self.steps
+            progress.update(
+                self.task,
+                description=f"epoch {epoch + 1}/{run.epochs}",
+                total=run.epochs * self.steps,
+                completed=self.done,
+            )
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            metrics = f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}"
+            if self.first < 0:  # the first step compiles
+                self.first, self.began = batch, time.perf_counter()
+            rate = (batch - self.first) * run.batch_size / max(time.perf_counter() - self.began, 1e-9)
+            metrics = f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}, {rate:,.0f} images/s"
             progress.update(self.task, completed=self.done + batch + 1, metrics=metrics)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

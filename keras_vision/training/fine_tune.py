@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import math
 import shutil
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
+import tensorflow as tf
 
-from keras_vision import weights
 from keras_vision.applications import create_model
-from keras_vision.data import LabelledImages
+from keras_vision.data import LabelledImages, Pipeline
+from keras_vision.data.augment import AreaCrop, Augmentation, cifar, inception
 from keras_vision.errors import KerasVisionError
-from keras_vision.export import Parity, to_litert, to_saved_model
-from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
 from keras_vision.registry import find
-from keras_vision.runtime import Predictor
-from keras_vision.training.checkpoints import HISTORY, EpochCheckpoint
-from keras_vision.training.report import write_report
+from keras_vision.training.best_epoch import BestEpoch
+from keras_vision.training.board import board
+from keras_vision.training.history_file import HistoryFile
+from keras_vision.training.loop import train
+from keras_vision.training.manifest import read_manifest, write_manifest
+from keras_vision.training.outcome import METRICS, REPORT, Outcome, finish
+from keras_vision.training.strategy import is_chief, summed
 
-RUN, METRICS, REPORT = "run.json", "metrics.json", "report.html"
+RUN, HISTORY, CHECKPOINTS, BOARD = "run.json", "history.csv", "checkpoints", "tensorboard"
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.125  # the second of what the first leaves: 70 / 10 / 20 %
+AUGMENTATIONS: Mapping[str, Augmentation | None] = {
+    "none": None,
+    "crop": Augmentation(AreaCrop((0.8, 1.0), (0.9, 1 / 0.9), mirror=0.0)),  # keeps the class of any picture
+    "cifar": cifar(),
+    "inception": inception(),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +50,9 @@ class Run:
         batch_size: images per step.
         learning_rate: peak rate of Adam for the epochs in which all layers train; None for 5e-4 from random weights,
             1e-4 from trained ones. The classifier alone trains at 1e-3.
-        seed: of the split, the shuffling and the random weights.
+        augment: of `AUGMENTATIONS`: "crop", a part of 80 to 100 % of the area, which keeps the class of any picture,
+            digits too; "cifar" and "inception" as in `kv.data.augment`, which mirror; or "none".
+        seed: of the split, the shuffling, the augmentation and the random weights.
     """
 
     model: str
@@ -54,6 +63,7 @@ class Run:
     size: int
     batch_size: int = 32
     learning_rate: float | None = None
+    augment: str = "crop"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -62,124 +72,152 @@ class Run:
                 f"epochs={self.epochs}, head_epochs={self.head_epochs}, batch_size={self.batch_size}; "
                 "give at least one epoch, no more head epochs than epochs, and a batch of at least one."
             )
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What a finished run measured on the held-out fifth, which took no part in training or in choosing the epoch.
-
-    Attributes:
-        accuracy: of the Keras model.
-        litert_accuracy: of the LiteRT file, fed with the original images through the runtime.
-        agreement: share of held-out images on which the two predict the same class.
-        parity: of the LiteRT file on random images.
-        test_images: number of held-out images.
-        best_epoch: epoch that was kept, from 1.
-        training_seconds: wall time spent in training.
-        litert_bytes: size of the LiteRT file.
-        latency_ms: median time of one image through the runtime, decoding and resizing included.
-    """
-
-    accuracy: float
-    litert_accuracy: float
-    agreement: float
-    parity: Parity
-    test_images: int
-    best_epoch: int
-    training_seconds: float
-    litert_bytes: int
-    latency_ms: float
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise KerasVisionError(f"learning_rate={self.learning_rate}; give a number above 0, such as 1e-4.")
+        if self.augment not in AUGMENTATIONS:
+            raise KerasVisionError(f"augment={self.augment!r}; accepted: {', '.join(AUGMENTATIONS)}.")
 
 
 def fine_tune(
-    run: Run, images: LabelledImages, out: Path, callbacks: Sequence[Any] = (), overwrite: bool = False
-) -> Outcome:
+    run: Run, images: LabelledImages, out: Path, callbacks: Sequence[Any] = (), overwrite: bool = False, *,
+    strategy: tf.distribute.Strategy | None = None, every: float = 600.0, tensorboard: bool = False,
+) -> Outcome | None:  # fmt: skip
     """Train, keep the best epoch, export to `out` and write the report.
 
-    `out` then holds model.keras, saved_model/, model.tflite (takes RGB pixels, uint8), metrics.json and report.html. If
-    interrupted, the same call goes on after the last finished epoch.
+    `out` then holds model.keras, saved_model/, model.tflite (takes RGB pixels, uint8), metrics.json, report.html,
+    history.csv (a row per epoch) and run.json (settings, versions, fingerprint of the images). If interrupted, the same
+    call goes on after the last snapshot.
 
     Args:
         run: settings.
         images: all images; a fifth is held out for the report, a tenth to choose the epoch.
-        out: folder to write.
+        out: folder to write; with several machines on a disk that all read.
         callbacks: further Keras callbacks.
         overwrite: start anew if the folder holds a run.
+        strategy: see `strategy_of`. Batches that are not full are then left out.
+        every: seconds between snapshots within an epoch.
+        tensorboard: also write curves and training images for TensorBoard, to `out`/tensorboard.
+
+    Returns:
+        What was measured; None on all machines but the first, which measures and writes.
 
     Raises:
-        KerasVisionError: the folder holds something else, another run, or a finished one.
+        KerasVisionError: the folder holds something else, another run, or a finished one; a batch smaller than the
+            number of replicas; or what `train` raises.
     """
+    strategy = strategy or tf.distribute.get_strategy()
+    if run.batch_size < strategy.num_replicas_in_sync:
+        raise KerasVisionError(
+            f"batch_size={run.batch_size} for {strategy.num_replicas_in_sync} replicas; give each at least one image."
+        )
     rest, test = images.split(TEST_FRACTION, run.seed)
-    train, validation = rest.split(VALIDATION_FRACTION, run.seed)
+    training, validation = rest.split(VALIDATION_FRACTION, run.seed)
     keras.utils.set_random_seed(run.seed)
-    model = _model(run, images.class_names)
-    checkpoint = EpochCheckpoint(_prepare(run, images, out, overwrite))
-    spec = model.preprocessing
-    batches = train.dataset(spec, run.batch_size, run.seed), validation.dataset(spec, run.batch_size)
-    _fit(run, model, *batches, checkpoint, callbacks)
-    weights.load(model, weights.read(checkpoint.best, {}))
-    outcome = _export(run, model, test, checkpoint, out)
-    shutil.rmtree(checkpoint.folder)
+    with strategy.scope():
+        model = _model(run, run.weights, images.class_names)
+    _prepare_on_chief(run, images, out, overwrite, strategy)
+    batches = _pipelines(run, model, training, validation, strategy)
+    best, history = (
+        kind(out / name, is_chief(strategy)) for kind, name in ((BestEpoch, CHECKPOINTS), (HistoryFile, HISTORY))
+    )
+    boards = board(out / BOARD, batches[0].epoch(0), model.preprocessing) if tensorboard and is_chief(strategy) else []
+    _train(run, model, *batches, [best, history, *boards, *callbacks], out / CHECKPOINTS, strategy, every)
+    if not is_chief(strategy):
+        return None
+    if strategy is not tf.distribute.get_strategy():
+        model = _model(run, None, images.class_names)  # of one device
+    best.load(model)
+    outcome = finish(model, dataclasses.asdict(run), test, best.epoch, history.rows, out)
+    shutil.rmtree(out / CHECKPOINTS)
     return outcome
 
 
-def _prepare(run: Run, images: LabelledImages, out: Path, overwrite: bool) -> Path:
-    """The checkpoint folder of a new or interrupted run."""
-    settings = json.dumps({**dataclasses.asdict(run), "fingerprint": images.fingerprint()}, indent=1)
+def _prepare_on_chief(
+    run: Run, images: LabelledImages, out: Path, overwrite: bool, strategy: tf.distribute.Strategy
+) -> None:
+    """`_prepare` on the first machine, while the others wait."""
+    refused: KerasVisionError | None = None
+    if is_chief(strategy):
+        try:
+            _prepare(run, images, out, overwrite)
+            write_manifest(out / RUN, dataclasses.asdict(run), images.fingerprint(), strategy)
+        except KerasVisionError as error:
+            refused = error
+    if summed(strategy, [float(refused is not None)])[0]:
+        raise refused or KerasVisionError("the first machine has refused to start; its message says why.")
+
+
+def _prepare(run: Run, images: LabelledImages, out: Path, overwrite: bool) -> None:
+    """Make the folder ready for a new or interrupted run."""
     if out.exists() and not out.is_dir():
         raise KerasVisionError(f"{out} is a file; give a folder.")
     if out.exists() and any(out.iterdir()) and not (out / RUN).exists():
         raise KerasVisionError(f"{out} is not empty and holds no training run; give another folder.")
-    begun = (out / REPORT).exists() or (out / "checkpoints" / HISTORY).exists()
+    begun = (out / REPORT).exists() or any((out / CHECKPOINTS).glob("*"))
     if begun and not overwrite:
-        if (out / RUN).read_text() != settings:
+        manifest = read_manifest(out / RUN)
+        if (manifest["settings"], manifest["data"]) != (dataclasses.asdict(run), images.fingerprint()):
             raise KerasVisionError(
                 f"{out} holds a run with other settings or other images; give another folder, or --overwrite it."
             )
         if (out / REPORT).exists():
             raise KerasVisionError(f"{out} holds this run, finished; give another folder, or --overwrite it.")
-    elif begun:
-        for name in ("checkpoints", "saved_model"):
+    else:
+        for name in (CHECKPOINTS, "saved_model", BOARD):
             shutil.rmtree(out / name, ignore_errors=True)
-        for name in (REPORT, METRICS, "model.keras", "model.tflite"):
+        for name in (RUN, REPORT, METRICS, HISTORY, "model.keras", "model.tflite"):
             (out / name).unlink(missing_ok=True)
-    with whole_file(out / RUN, overwrite=True) as temporary:
-        temporary.write_text(settings)
-    (out / "checkpoints").mkdir(exist_ok=True)
-    return out / "checkpoints"
+    (out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
 
 
-def _model(run: Run, class_names: tuple[str, ...]) -> VisionModel:
-    model = create_model(run.model, weights=run.weights, classes=len(class_names), input_shape=(run.size, run.size, 3))
+def _model(run: Run, start: str | None, class_names: tuple[str, ...]) -> VisionModel:
+    model = create_model(run.model, weights=start, classes=len(class_names), input_shape=(run.size, run.size, 3))
     model.labels = class_names
     # the whole shorter side, no margin cut off
     spec = dataclasses.replace(model.preprocessing, resize_shorter=run.size)
     return model.with_card(dataclasses.replace(model.card, preprocessing=spec))
 
 
-def _fit(
-    run: Run, model: VisionModel, train: Any, validation: Any, checkpoint: EpochCheckpoint, callbacks: Any
-) -> None:
+def _pipelines(
+    run: Run, model: VisionModel, training: LabelledImages, validation: LabelledImages, strategy: tf.distribute.Strategy
+) -> tuple[Pipeline, Pipeline]:
+    """Batches of all replicas; where there are several, each gets some of every batch."""
+    replicas, spec = strategy.num_replicas_in_sync, model.preprocessing
+    full = dict(drop_remainder=replicas > 1)
+    held_out = min(run.batch_size, len(validation)) // replicas * replicas
+    return (
+        Pipeline(training, spec, run.batch_size, augment=AUGMENTATIONS[run.augment], seed=run.seed, **full),
+        Pipeline(validation, spec, held_out, **full),
+    )
+
+
+def _train(
+    run: Run, model: VisionModel, training: Pipeline, validation: Pipeline, callbacks: Sequence[Any], folder: Path,
+    strategy: tf.distribute.Strategy, every: float,
+) -> None:  # fmt: skip
+    """Both phases; one that has ended already only gives the model back as it was then."""
     for head_only, first, last in ((True, 0, run.head_epochs), (False, run.head_epochs, run.epochs)):
-        done = checkpoint.epochs_done
-        if done >= last:
+        if first == last:
             continue
         _freeze(model, head_only)
-        optimizer = keras.optimizers.Adam(_rate(run, head_only, (last - first) * len(train)), clipnorm=1.0)
-        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-        if done > first:
-            optimizer.build(model.trainable_variables)
-            model.load_weights(checkpoint.last)
-        elif done:  # the other phase's optimizer does not fit
-            weights.load(model, weights.read(checkpoint.last, {}))
-        model.fit(
-            train,
-            validation_data=validation,
+        with strategy.scope():
+            model.compile(
+                keras.optimizers.Adam(_rate(run, head_only, (last - first) * training.steps), clipnorm=1.0),
+                "sparse_categorical_crossentropy",
+                metrics=["accuracy"],
+                jit_compile="auto" if strategy.num_replicas_in_sync == 1 else False,
+            )
+        train(
+            model,
+            lambda epoch, steps: training.epoch(epoch, steps * training.batch_size),
             epochs=last,
-            initial_epoch=max(done, first),
-            callbacks=[checkpoint, *callbacks],
-            shuffle=False,  # the pipeline shuffles
-            verbose=0,
+            initial_epoch=first,
+            steps_per_epoch=training.steps,
+            validation=validation.epoch(0),
+            callbacks=callbacks,
+            strategy=strategy,
+            snapshots=folder / ("head.npz" if head_only else "all.npz"),
+            every=every,
         )
 
 
@@ -196,37 +234,3 @@ def _rate(run: Run, head_only: bool, steps: int) -> Any:
     peak = run.learning_rate or (5e-4 if run.weights is None else 1e-4)
     warmup = steps // 10
     return keras.optimizers.schedules.CosineDecay(peak / 100, steps - warmup, warmup_target=peak, warmup_steps=warmup)
-
-
-def _export(run: Run, model: VisionModel, test: LabelledImages, checkpoint: EpochCheckpoint, out: Path) -> Outcome:
-    with whole_file(out / "model.keras", overwrite=True) as temporary:
-        model.save(temporary)
-    to_saved_model(model, out / "saved_model", overwrite=True)
-    parity = to_litert(model, out / "model.tflite", uint8_input=True, overwrite=True)
-    predictor = Predictor(out / "model.tflite")
-    probabilities = predictor.predict(test.sources)
-    expected = model.predict(test.dataset(model.preprocessing, run.batch_size), verbose=0)
-    outcome = Outcome(
-        accuracy=float(np.mean(expected.argmax(1) == test.labels)),
-        litert_accuracy=float(np.mean(probabilities.argmax(1) == test.labels)),
-        agreement=float(np.mean(expected.argmax(1) == probabilities.argmax(1))),
-        parity=parity,
-        test_images=len(test),
-        best_epoch=checkpoint.best_epoch,
-        training_seconds=sum(logs["seconds"] for logs in checkpoint.history),
-        litert_bytes=(out / "model.tflite").stat().st_size,
-        latency_ms=_latency(predictor, test.sources[0]),
-    )
-    with whole_file(out / METRICS, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(dataclasses.asdict(outcome), indent=1))
-    write_report(out / REPORT, dataclasses.asdict(run), outcome, checkpoint.history, test, probabilities)
-    return outcome
-
-
-def _latency(predictor: Predictor, image: Any, runs: int = 30) -> float:
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        predictor.classify(image)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times) * 1000)

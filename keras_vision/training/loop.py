@@ -20,6 +20,7 @@ import tensorflow as tf
 from keras_vision.errors import KerasVisionError
 from keras_vision.training import snapshot
 from keras_vision.training.snapshot import Place
+from keras_vision.training.strategy import is_chief, summed, workers
 
 # Number of the epoch from 0, and its finished steps, to the batches that are left.
 Epochs = Callable[[int, int], tf.data.Dataset]
@@ -34,6 +35,8 @@ def train(
     data: Epochs | tf.data.Dataset,
     *,
     epochs: int,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
     validation: tf.data.Dataset | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     strategy: tf.distribute.Strategy | None = None,
@@ -50,7 +53,9 @@ def train(
         model: compiled; under a strategy, built and compiled in its scope and with `jit_compile=False`.
         data: batches of all replicas together; or a function of the epoch and of the steps to leave out. With several
             machines all read the same data, and TensorFlow gives each its share of every batch.
-        epochs: in all, those before an interruption included.
+        epochs: number of the last epoch; all are counted, those before an interruption too.
+        initial_epoch: epochs that other training had before, as in `fit`; the first here has this number, from 0.
+        steps_per_epoch: what callbacks are told, such as a progress bar; an epoch ends with its data all the same.
         validation: batches, of which the metrics are called `val_...`.
         callbacks: Keras' or others; what they count is in the snapshot, too (see `snapshot.counts_of`).
         strategy: see `strategy_of`; None for the current one.
@@ -71,7 +76,12 @@ def train(
             "EarlyStopping(restore_best_weights=True) keeps weights that no snapshot holds; use ModelCheckpoint beside "
             "EarlyStopping, or no snapshots."
         )
-    loop = _Loop(model, data, epochs, validation, callbacks, strategy or tf.distribute.get_strategy(), snapshots, every)
+    if not 0 <= initial_epoch < epochs:
+        raise KerasVisionError(f"initial_epoch={initial_epoch} with epochs={epochs}; give one from 0, below epochs.")
+    strategy = strategy or tf.distribute.get_strategy()
+    loop = _Loop(
+        model, data, (initial_epoch, epochs), steps_per_epoch, validation, callbacks, strategy, snapshots, every
+    )
     try:
         return loop.run()
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
@@ -85,7 +95,8 @@ def train(
 class _Loop:
     model: keras.Model
     data: Epochs | tf.data.Dataset
-    epochs: int
+    epochs: tuple[int, int]
+    steps: int | None
     validation: tf.data.Dataset | None
     own_callbacks: Sequence[keras.callbacks.Callback]
     strategy: tf.distribute.Strategy
@@ -97,14 +108,14 @@ class _Loop:
         self._build()
         self.train_step, self.test_step = self._compiled(model.train_step), self._compiled(model.test_step)
         self.callbacks = keras.callbacks.CallbackList(
-            self.own_callbacks, model=model, epochs=self.epochs, steps=None, verbose=0
+            self.own_callbacks, model=model, epochs=self.epochs[1], steps=self.steps, verbose=0
         )
         model.stop_training = False
         self.rate = self._constant_rate()
         self.callbacks.on_train_begin()
         place = self._resumed()
         self.saved = time.monotonic()
-        while place.epoch < self.epochs and not place.stopped:
+        while place.epoch < self.epochs[1] and not place.stopped:
             place = self._epoch(place)
         model.optimizer.finalize_variable_values(model.trainable_variables)
         self.callbacks.on_train_end(place.history[-1] if place.history else None)
@@ -183,16 +194,14 @@ class _Loop:
             )
 
     def _resumed(self) -> Place:
-        place, replicas = Place(), self.strategy.num_replicas_in_sync
+        place, replicas = Place(self.epochs[0]), self.strategy.num_replicas_in_sync
         if self.snapshots is not None and self.snapshots.exists():
             if (place := snapshot.place_of(self.snapshots)).step:
                 self.callbacks.on_epoch_begin(place.epoch)  # before the variables, which it has changed already
             snapshot.load(self.snapshots, self.model, self.own_callbacks, replicas, self.rate)
-        if self._workers() > 1:
-            mine = self.strategy.experimental_distribute_values_from_function(
-                lambda _: tf.constant([float(place.epoch), float(place.step)])
-            )
-            if (self.strategy.reduce("MEAN", mine, axis=None).numpy() != [place.epoch, place.step]).any():
+        if (count := workers(self.strategy)) > 1:
+            here = [float(place.epoch), float(place.step)]
+            if (summed(self.strategy, here) != [count * value for value in here]).any():
                 raise KerasVisionError(
                     f"{self.snapshots} differs from worker to worker; put it on a disk that all read."
                 )
@@ -207,30 +216,20 @@ class _Loop:
         if self.snapshots is None:
             return False
         due = time.monotonic() - self.saved >= self.every
-        if self._workers() == 1:
+        if workers(self.strategy) == 1:
             return due
-        if step % _AGREE_EVERY:
-            return False
-        mine = self.strategy.experimental_distribute_values_from_function(lambda _: tf.constant(float(due)))
-        return float(self.strategy.reduce("SUM", mine, axis=None)) > 0
+        return not step % _AGREE_EVERY and bool(summed(self.strategy, [float(due)])[0])
 
     def _save(self, place: Place) -> None:
         if self.snapshots is None:
             return
         # On every worker: to read some variables, all have to take part.
         arrays = snapshot.arrays_of(self.model, self.own_callbacks)
-        if self._is_chief():
+        if is_chief(self.strategy):
             counts = [snapshot.counts_of(callback) for callback in self.own_callbacks]
             replicas = self.strategy.num_replicas_in_sync
             snapshot.save(self.snapshots, arrays, place, counts, replicas, self.rate)
         self.saved = time.monotonic()
-
-    def _workers(self) -> int:
-        resolver = self.strategy.cluster_resolver
-        return len(resolver.cluster_spec().as_dict().get("worker", ())) or 1 if resolver else 1
-
-    def _is_chief(self) -> bool:
-        return self._workers() == 1 or self.strategy.cluster_resolver.task_id == 0
 
     def _not_finite(self, place: Place, loss: float) -> str:
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))

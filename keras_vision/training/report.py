@@ -20,7 +20,7 @@ from keras_vision.files import whole_file
 from keras_vision.runtime import open_image
 
 if TYPE_CHECKING:
-    from keras_vision.training.fine_tune import Outcome
+    from keras_vision.training.outcome import Outcome
 
 MISTAKES = 12
 _TILE = 112  # pixels

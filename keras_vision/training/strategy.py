@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_vision.errors import KerasVisionError
@@ -40,6 +41,24 @@ def strategy_of(name: str = "none", replicas: int | None = None) -> tf.distribut
         check_tf_config(os.environ.get("TF_CONFIG"))
         return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def workers(strategy: tf.distribute.Strategy) -> int:
+    """Number of processes that train together."""
+    resolver = strategy.cluster_resolver
+    return len(resolver.cluster_spec().as_dict().get("worker", ())) or 1 if resolver else 1
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes files."""
+    return workers(strategy) == 1 or strategy.cluster_resolver.task_id == 0
+
+
+def summed(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
+    """The sums of what all workers give, for each number; waits until all have given theirs."""
+    mine, local = tf.constant(values, tf.float32), strategy.num_replicas_in_sync // workers(strategy)
+    given = strategy.experimental_distribute_values_from_function(lambda _: mine / local)
+    return strategy.reduce("SUM", given, axis=None).numpy()
 
 
 def check_tf_config(text: str | None) -> None:
