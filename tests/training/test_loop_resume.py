@@ -1,5 +1,8 @@
 """What goes on after an interruption besides the weights, and what is refused because it could not."""
 
+import itertools
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -114,3 +117,27 @@ def test_keras_progress_bar_is_a_callback():
     curve = Curve()
     train(compiled(tf.distribute.get_strategy()), batches, epochs=1, callbacks=[keras.callbacks.ProgbarLogger(), curve])
     assert len(curve.losses) == STEPS
+
+
+def test_an_interruption_costs_no_more_than_the_time_between_snapshots(tmp_path):
+    class Slow(keras.callbacks.Callback):
+        """Steps of a tenth of a second, and when each of them ended, by the optimizer's count."""
+
+        def __init__(self):
+            super().__init__()
+            self.ended = {}
+
+        def on_train_batch_end(self, batch, logs=None):
+            time.sleep(0.1)
+            self.ended[int(self.model.optimizer.iterations)] = time.monotonic()
+
+    first, again, every = Slow(), Slow(), 0.5
+    settings = dict(epochs=6, snapshots=tmp_path / "s.npz", every=every)
+    with pytest.raises(Stop):
+        train(network(), batches, callbacks=[first, Interrupt(5 * STEPS - 1)], **settings)
+    train(network(), batches, callbacks=[again], **settings)
+    times = list(first.ended.values())
+    longest = max(later - earlier for earlier, later in itertools.pairwise(times))
+    taken_up = min(again.ended)
+    assert 1 < taken_up <= len(times)
+    assert times[-1] - first.ended[taken_up] <= every + longest
