@@ -22,11 +22,10 @@ from keras_vision.training.best_epoch import BestEpoch
 from keras_vision.training.board import board
 from keras_vision.training.history_file import HistoryFile
 from keras_vision.training.loop import train
-from keras_vision.training.manifest import read_manifest, write_manifest
-from keras_vision.training.outcome import METRICS, REPORT, Outcome, finish
-from keras_vision.training.strategy import is_chief, summed
+from keras_vision.training.outcome import REPORT, Outcome, finish
+from keras_vision.training.run_folder import BOARD, HISTORY, claim
+from keras_vision.training.strategy import is_chief
 
-RUN, HISTORY, CHECKPOINTS, BOARD = "run.json", "history.csv", "checkpoints", "tensorboard"
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.125  # the second of what the first leaves: 70 / 10 / 20 %
 AUGMENTATIONS: Mapping[str, Augmentation | None] = {
     "none": None,
@@ -115,59 +114,21 @@ def fine_tune(
     keras.utils.set_random_seed(run.seed)
     with strategy.scope():
         model = _model(run, run.weights, images.class_names)
-    _prepare_on_chief(run, images, out, overwrite, strategy)
+    settings, products = dataclasses.asdict(run), (REPORT, "saved_model", "model.tflite")
+    folder = claim(out, settings, images.fingerprint(), strategy, products=products, overwrite=overwrite)
     batches = _pipelines(run, model, training, validation, strategy)
-    best, history = (
-        kind(out / name, is_chief(strategy)) for kind, name in ((BestEpoch, CHECKPOINTS), (HistoryFile, HISTORY))
-    )
-    boards = board(out / BOARD, batches[0].epoch(0), model.preprocessing) if tensorboard and is_chief(strategy) else []
-    _train(run, model, *batches, [best, history, *boards, *callbacks], out / CHECKPOINTS, strategy, every)
-    if not is_chief(strategy):
+    writes = is_chief(strategy)
+    best, history = BestEpoch(folder, writes), HistoryFile(out / HISTORY, writes)
+    boards = board(out / BOARD, batches[0].epoch(0), model.preprocessing) if tensorboard and writes else []
+    _train(run, model, *batches, [best, history, *boards, *callbacks], folder, strategy, every)
+    if not writes:
         return None
     if strategy is not tf.distribute.get_strategy():
         model = _model(run, None, images.class_names)  # of one device
     best.load(model)
-    outcome = finish(model, dataclasses.asdict(run), test, best.epoch, history.rows, out)
-    shutil.rmtree(out / CHECKPOINTS)
+    outcome = finish(model, settings, test, best.epoch, history.rows, out)
+    shutil.rmtree(folder)
     return outcome
-
-
-def _prepare_on_chief(
-    run: Run, images: LabelledImages, out: Path, overwrite: bool, strategy: tf.distribute.Strategy
-) -> None:
-    """`_prepare` on the first machine, while the others wait."""
-    refused: KerasVisionError | None = None
-    if is_chief(strategy):
-        try:
-            _prepare(run, images, out, overwrite)
-            write_manifest(out / RUN, dataclasses.asdict(run), images.fingerprint(), strategy)
-        except KerasVisionError as error:
-            refused = error
-    if summed(strategy, [float(refused is not None)])[0]:
-        raise refused or KerasVisionError("the first machine has refused to start; its message says why.")
-
-
-def _prepare(run: Run, images: LabelledImages, out: Path, overwrite: bool) -> None:
-    """Make the folder ready for a new or interrupted run."""
-    if out.exists() and not out.is_dir():
-        raise KerasVisionError(f"{out} is a file; give a folder.")
-    if out.exists() and any(out.iterdir()) and not (out / RUN).exists():
-        raise KerasVisionError(f"{out} is not empty and holds no training run; give another folder.")
-    begun = (out / REPORT).exists() or any((out / CHECKPOINTS).glob("*"))
-    if begun and not overwrite:
-        manifest = read_manifest(out / RUN)
-        if (manifest["settings"], manifest["data"]) != (dataclasses.asdict(run), images.fingerprint()):
-            raise KerasVisionError(
-                f"{out} holds a run with other settings or other images; give another folder, or --overwrite it."
-            )
-        if (out / REPORT).exists():
-            raise KerasVisionError(f"{out} holds this run, finished; give another folder, or --overwrite it.")
-    else:
-        for name in (CHECKPOINTS, "saved_model", BOARD):
-            shutil.rmtree(out / name, ignore_errors=True)
-        for name in (RUN, REPORT, METRICS, HISTORY, "model.keras", "model.tflite"):
-            (out / name).unlink(missing_ok=True)
-    (out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
 
 
 def _model(run: Run, start: str | None, class_names: tuple[str, ...]) -> VisionModel:

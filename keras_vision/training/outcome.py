@@ -17,8 +17,9 @@ from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
 from keras_vision.runtime import Predictor
 from keras_vision.training.report import write_report
+from keras_vision.training.run_folder import METRICS, MODEL
 
-METRICS, REPORT = "metrics.json", "report.html"
+REPORT = "report.html"
 _BATCH = 32
 
 
@@ -63,7 +64,7 @@ def finish(
         history: metrics and seconds of each epoch.
         out: folder to write.
     """
-    with whole_file(out / "model.keras", overwrite=True) as temporary:
+    with whole_file(out / MODEL, overwrite=True) as temporary:
         model.save(temporary)
     to_saved_model(model, out / "saved_model", overwrite=True)
     parity = to_litert(model, out / "model.tflite", uint8_input=True, overwrite=True)
@@ -81,9 +82,9 @@ def finish(
         litert_bytes=(out / "model.tflite").stat().st_size,
         latency_ms=_latency(predictor, test.sources[0]),
     )
+    write_report(out / REPORT, settings, outcome, history, test, probabilities)
     with whole_file(out / METRICS, overwrite=True) as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(outcome), indent=1))
-    write_report(out / REPORT, settings, outcome, history, test, probabilities)
     return outcome
 
 
