@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from keras_vision.data.archives import unpack
     from keras_vision.data.decode import decode_image, load_pixels
+    from keras_vision.data.label_groups import LabelGroups, split_multi_label
     from keras_vision.data.labelled_images import LabelledImages, digits, image_folder
     from keras_vision.data.pipeline import Pipeline
     from keras_vision.data.readers.bsds import bsds500
@@ -46,6 +47,7 @@ __all__ = [
     "BoxedImages",
     "CaptionedImages",
     "EdgeImages",
+    "LabelGroups",
     "LabelledImages",
     "MultiLabelImages",
     "Pipeline",
@@ -76,6 +78,7 @@ __all__ = [
     "sbd_segmentation",
     "shards",
     "sift_flow",
+    "split_multi_label",
     "svhn_digits",
     "svhn_numbers",
     "tiny_imagenet_train",
@@ -91,6 +94,7 @@ _HOMES = {  # module -> the public names it has
     "annotated_images": ("BoxedImages", "CaptionedImages", "EdgeImages", "MultiLabelImages", "SegmentedImages"),
     "archives": ("unpack",),
     "decode": ("decode_image", "load_pixels"),
+    "label_groups": ("LabelGroups", "split_multi_label"),
     "labelled_images": ("LabelledImages", "digits", "image_folder"),
     "pipeline": ("Pipeline",),
     "readers.bsds": ("bsds500",),

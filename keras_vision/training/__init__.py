@@ -6,6 +6,8 @@ from keras_vision.training.labels import SmoothedCrossentropy, TwoStageSmoothing
 from keras_vision.training.loop import train
 from keras_vision.training.manifold_mixup import ManifoldMixUp
 from keras_vision.training.moving_average import MovingAverage
+from keras_vision.training.multi_label import groups_of, logits_model, multi_label_classifier, train_head_only
+from keras_vision.training.multi_label_loss import MultiLabelCrossentropy
 from keras_vision.training.multi_optimizer import MultiOptimizer
 from keras_vision.training.strategy import strategy_of
 
@@ -13,6 +15,7 @@ __all__ = [
     "Distiller",
     "ManifoldMixUp",
     "MovingAverage",
+    "MultiLabelCrossentropy",
     "MultiOptimizer",
     "Outcome",
     "Run",
@@ -20,7 +23,11 @@ __all__ = [
     "TwoStageSmoothing",
     "distillation_loss",
     "fine_tune",
+    "groups_of",
+    "logits_model",
+    "multi_label_classifier",
     "smooth_labels",
     "strategy_of",
     "train",
+    "train_head_only",
 ]
