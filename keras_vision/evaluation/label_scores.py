@@ -108,10 +108,10 @@ def average_labels(
     shapes = {name: len(values) for name, values in zip(scores, stacked, strict=True)}
     if len(set(shapes.values())) != 1:
         raise KerasVisionError(f"an ensemble's scores are of the same images; here, by member, of {shapes}.")
-    weights = np.ones(len(stacked)) if weights is None else np.asarray(weights, np.float64)
-    if len(weights) != len(stacked) or not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
+    shares = np.ones(len(stacked)) if weights is None else np.asarray(weights, np.float64)
+    if len(shares) != len(stacked) or not np.isfinite(shares).all() or shares.min() < 0 or not shares.any():
         raise KerasVisionError(f"weights={weights} of {len(stacked)} members; give one each, 0 or above.")
-    return np.average(stacked, axis=0, weights=weights).astype(np.float32)
+    return np.average(stacked, axis=0, weights=shares).astype(np.float32)
 
 
 def label_classifier(name: str, seed: int = 0) -> Any:

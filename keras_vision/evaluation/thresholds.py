@@ -30,7 +30,7 @@ class Thresholds:
         argmax: groups of labels of which exactly one is predicted.
 
     Raises:
-        KerasVisionError: not as many values as labels, values that are not finite, or groups that `LabelGroups` refuses.
+        KerasVisionError: not as many values as labels, ones that are not finite, or groups that `LabelGroups` refuses.
     """
 
     labels: tuple[str, ...]
@@ -104,9 +104,9 @@ def search_thresholds(
 
     From `start` for all labels, one label after the other gets its best threshold, the others held fixed, until a whole
     round gains nothing. The best is exact: with the other labels fixed the mean F-beta is a sum over images sorted by
-    score, so all thresholds are tried at the cost of one sort. Of equally good ones the nearest to `start` is taken, and
-    a change only for a gain, so the result is never worse on these images than `start`; it is the same in every run.
-    It stands midway between two scores. A label that no image has keeps `start`, with a `KerasVisionWarning`: what it
+    score, so all thresholds are tried at the cost of one sort. Of equally good ones the nearest to `start` is taken,
+    and a change only for a gain, so the result is never worse on these images than `start`; it is the same in every
+    run. A threshold stands midway between two scores. A label that no image has keeps `start`, with a `KerasVisionWarning`: what it
     costs to miss it cannot be known.
 
     Args:

@@ -54,7 +54,7 @@ def label_probabilities(logits: Any, groups: Groups = ()) -> Any:
 
 
 def by_group(x: Any, groups: Groups, alone: Callable[[Any], Any], group: Callable[[Any], Any]) -> Any:
-    """`group` of the columns of each group, `alone` of those in none, put back in order: `(..., labels)` to the same."""
+    """`group` of the columns of each group, `alone` of those in none, put back in order: `(..., labels)`."""
     rest = alone_columns(groups, x.shape[-1])
     parts = [alone(_columns(x, rest))] if rest else []
     parts += [group(_columns(x, columns)) for columns in groups]
