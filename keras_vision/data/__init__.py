@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from keras_vision.data.archives import unpack
     from keras_vision.data.decode import decode_image, load_pixels
+    from keras_vision.data.digit_collages import digit_collages
     from keras_vision.data.label_groups import LabelGroups, split_multi_label
     from keras_vision.data.labelled_images import LabelledImages, digits, image_folder
     from keras_vision.data.pipeline import Pipeline
@@ -64,6 +65,7 @@ __all__ = [
     "coco_captions",
     "coco_masks",
     "decode_image",
+    "digit_collages",
     "digits",
     "flickr_captions",
     "image_folder",
@@ -94,6 +96,7 @@ _HOMES = {  # module -> the public names it has
     "annotated_images": ("BoxedImages", "CaptionedImages", "EdgeImages", "MultiLabelImages", "SegmentedImages"),
     "archives": ("unpack",),
     "decode": ("decode_image", "load_pixels"),
+    "digit_collages": ("digit_collages",),
     "label_groups": ("LabelGroups", "split_multi_label"),
     "labelled_images": ("LabelledImages", "digits", "image_folder"),
     "pipeline": ("Pipeline",),

@@ -106,8 +106,8 @@ def search_thresholds(
     round gains nothing. The best is exact: with the other labels fixed the mean F-beta is a sum over images sorted by
     score, so all thresholds are tried at the cost of one sort. Of equally good ones the nearest to `start` is taken,
     and a change only for a gain, so the result is never worse on these images than `start`; it is the same in every
-    run. A threshold stands midway between two scores. A label that no image has keeps `start`, with a `KerasVisionWarning`: what it
-    costs to miss it cannot be known.
+    run. A threshold stands midway between two scores. A label that no image has keeps `start`, with a
+    `KerasVisionWarning`: what it costs to miss it cannot be known.
 
     Args:
         scores: probabilities, or a classifier's scores on any scale, `(n, labels)`.
