@@ -9,7 +9,7 @@ Features of a trained network and a logistic regression, here on random weights 
     >>> keras.utils.set_random_seed(0)
     >>> network = kv.applications.SqueezeNetV1_1(weights=None, classes=10, input_shape=(32, 32, 3))
     >>> images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
-    >>> labels = np.array([[0, 1, 1], [1, 0, 1]] * 4)
+    >>> labels = np.array([[0, 1, 1], [1, 0, 0]] * 4)
     >>> features = describe(network, images, scales=(32,))
     >>> classifier = label_classifier("logistic").fit(features, labels)
     >>> label_scores(classifier, features).shape
@@ -139,7 +139,7 @@ def label_scores(classifier: Any, features: Any) -> np.ndarray:
         features: `(n, d)`, as `describe` gives them.
 
     Raises:
-        KerasVisionError: it gives neither, or not a column for each label.
+        KerasVisionError: it gives neither, or was fitted to classes in place of labels.
     """
     if hasattr(classifier, "predict_proba"):
         found = classifier.predict_proba(features)
@@ -153,8 +153,12 @@ def label_scores(classifier: Any, features: Any) -> np.ndarray:
     else:
         raise KerasVisionError(f"{type(classifier).__name__} gives neither probabilities nor a decision function.")
     found = np.asarray(found, np.float64)
-    if found.ndim != 2:
-        raise KerasVisionError(f"{type(classifier).__name__} gives {found.shape}; fit it to labels (n, labels).")
+    labels = np.shape(classifier.predict(features[:1]))[1:]  # () of a classifier of classes, whatever its scores are
+    if len(labels) != 1 or found.shape != (len(features), *labels):
+        raise KerasVisionError(
+            f"{type(classifier).__name__} predicts {labels or 'one class'} of each image and gives scores "
+            f"{found.shape}; fit it to labels (n, labels)."
+        )
     return found
 
 

@@ -52,7 +52,7 @@ def test_no_single_threshold_can_be_bettered():
 def test_near_the_best_of_all_combinations():
     gaps = []
     for seed in range(10):
-        scores, truth = problem(seed, images=14, labels=3)
+        scores, truth = problem(seed, images=10, labels=3)
         found = f_beta(truth, search_thresholds(scores, truth, LabelGroups(tuple("abc"))).predict(scores))
         gaps.append(brute_force(scores, truth) - found)
     assert min(gaps) >= -1e-12
