@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keras_vision.data.archives import unpack
     from keras_vision.data.decode import decode_image, load_pixels
     from keras_vision.data.digit_collages import digit_collages
-    from keras_vision.data.label_groups import LabelGroups, split_multi_label
+    from keras_vision.data.label_groups import LabelGroups, readable_images, split_multi_label
     from keras_vision.data.labelled_images import LabelledImages, digits, image_folder
     from keras_vision.data.pipeline import Pipeline
     from keras_vision.data.readers.bsds import bsds500
@@ -77,6 +77,7 @@ __all__ = [
     "mnist",
     "nyud",
     "pascal_context",
+    "readable_images",
     "sbd_segmentation",
     "shards",
     "sift_flow",
@@ -97,7 +98,7 @@ _HOMES = {  # module -> the public names it has
     "archives": ("unpack",),
     "decode": ("decode_image", "load_pixels"),
     "digit_collages": ("digit_collages",),
-    "label_groups": ("LabelGroups", "split_multi_label"),
+    "label_groups": ("LabelGroups", "readable_images", "split_multi_label"),
     "labelled_images": ("LabelledImages", "digits", "image_folder"),
     "pipeline": ("Pipeline",),
     "readers.bsds": ("bsds500",),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
 from keras_vision.data.annotated_images import MultiLabelImages
-from keras_vision.errors import KerasVisionError
+from keras_vision.errors import ImageError, KerasVisionError
+from keras_vision.runtime.images import open_image
 
 _NAMED = 5  # images in a message
 
@@ -144,6 +147,29 @@ def take_images(images: MultiLabelImages, positions: np.ndarray) -> MultiLabelIm
     ignored = None if images.ignored is None else images.ignored[positions]
     sources = [images.sources[i] for i in positions]
     return dataclasses.replace(images, sources=sources, labels=images.labels[positions], ignored=ignored)
+
+
+def readable_images(images: MultiLabelImages) -> MultiLabelImages:
+    """The images that can be decoded; the others are in `skipped`, with the reason. Opens every file once.
+
+    Raises:
+        KerasVisionError: none can be decoded.
+    """
+
+    def reason(source: Any) -> str | None:
+        try:
+            open_image(source)
+        except ImageError as error:
+            return error.reason
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        reasons = list(pool.map(reason, images.sources))
+    kept = np.array([i for i, found in enumerate(reasons) if found is None], int)
+    skipped = tuple((str(s), r) for s, r in zip(images.sources, reasons, strict=True) if r is not None)
+    if not kept.size:
+        raise KerasVisionError(f"none of {len(images)} images can be read; the first: {skipped[:1]}.")
+    return dataclasses.replace(take_images(images, kept), skipped=(*images.skipped, *skipped))
 
 
 def _names(names: Any, what: str) -> tuple[str, ...]:

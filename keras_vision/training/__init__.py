@@ -8,6 +8,7 @@ from keras_vision.training.manifold_mixup import ManifoldMixUp
 from keras_vision.training.moving_average import MovingAverage
 from keras_vision.training.multi_label import groups_of, logits_model, multi_label_classifier, train_head_only
 from keras_vision.training.multi_label_loss import MultiLabelCrossentropy
+from keras_vision.training.multi_label_run import MultiLabelOutcome, MultiLabelRun, most_frequent, train_multi_label
 from keras_vision.training.multi_optimizer import MultiOptimizer
 from keras_vision.training.strategy import strategy_of
 
@@ -16,6 +17,8 @@ __all__ = [
     "ManifoldMixUp",
     "MovingAverage",
     "MultiLabelCrossentropy",
+    "MultiLabelOutcome",
+    "MultiLabelRun",
     "MultiOptimizer",
     "Outcome",
     "Run",
@@ -25,9 +28,11 @@ __all__ = [
     "fine_tune",
     "groups_of",
     "logits_model",
+    "most_frequent",
     "multi_label_classifier",
     "smooth_labels",
     "strategy_of",
     "train",
     "train_head_only",
+    "train_multi_label",
 ]
