@@ -30,7 +30,7 @@ def multi_label(
         typer.Option(help="Labels of which an image has exactly one, with commas between; repeat for other groups."),
     ] = None,
     argmax: Annotated[
-        bool, typer.Option("--argmax", help="Predict one label of each group, without thresholds.")
+        bool, typer.Option("--argmax", help="Predict the most probable label of each group, without thresholds.")
     ] = False,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs in all.")] = 20,
     head_epochs: Annotated[
@@ -105,7 +105,8 @@ def _images(
     found = label_table(folder, table, suffix, missing=missing, columns=(names[0], names[1]))
     groups = LabelGroups(found.class_names, exclusive)
     if skip and not (fits := groups.fits(found.labels)).all():
-        gone = tuple((str(found.sources[i]), "not one label of each exclusive group") for i in np.flatnonzero(~fits))
+        reason = "not one label of each exclusive group"
+        gone = tuple((str(found.sources[i]), reason) for i in np.flatnonzero(~fits).tolist())
         kept = take_images(found, np.flatnonzero(fits))
         found = dataclasses.replace(kept, skipped=(*found.skipped, *gone))
     groups.check(found.labels, found.sources)

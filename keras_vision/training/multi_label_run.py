@@ -18,7 +18,7 @@ from keras_vision.errors import KerasVisionError
 from keras_vision.evaluation import SampleFBeta, Thresholds, f_beta, predict_labels, search_thresholds
 from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
-from keras_vision.training.loop import train
+from keras_vision.training.loop import Epochs, train
 from keras_vision.training.multi_label import logits_model, multi_label_classifier, train_head_only
 from keras_vision.training.multi_label_loss import MultiLabelCrossentropy
 
@@ -168,12 +168,16 @@ def _fit(
         trained.compile(keras.optimizers.Adam(rate, clipnorm=1.0), loss, metrics=[metric], jit_compile=False)
         train(
             trained,
-            lambda epoch, step, batches=batches: batches.epoch(epoch, step * batch),
+            _epochs(batches),
             epochs=epochs,
             validation=held_out,
             callbacks=callbacks,
             snapshots=snapshots / ("head.npz" if head_only else "all.npz"),
         )
+
+
+def _epochs(batches: Pipeline) -> Epochs:
+    return lambda epoch, step: batches.epoch(epoch, step * batches.batch_size)
 
 
 def _rate(run: MultiLabelRun, head_only: bool, steps: int) -> Any:
@@ -215,8 +219,8 @@ def _measured(
 def _check_positives(images: MultiLabelImages) -> None:
     if absent := [n for n, count in zip(images.class_names, images.labels.sum(0), strict=True) if not count]:
         raise KerasVisionError(
-            f"no training image has {', '.join(absent)}: it cannot be learned. Leave the label out, or give more images "
-            "of it."
+            f"no training image has {', '.join(absent)}: it cannot be learned. Leave the label out, or give more "
+            "of its images."
         )
 
 
