@@ -20,12 +20,12 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_vision import graph
 from keras_vision.applications import create_model
 from keras_vision.data.label_groups import LabelGroups
 from keras_vision.errors import KerasVisionError
 from keras_vision.layers.label_probabilities import LabelProbabilities
 from keras_vision.model import VisionModel
-from keras_vision.registry import find
 
 HEAD, PROBABILITIES = "label_logits", "label_probabilities"
 
@@ -33,33 +33,36 @@ HEAD, PROBABILITIES = "label_logits", "label_probabilities"
 def multi_label_classifier(backbone: str | keras.Model, groups: LabelGroups, **settings: Any) -> VisionModel:
     """A network that gives the probability of each label, `(n, labels)` in the order of `groups.names`.
 
-    Softmax in each exclusive group, sigmoid of the other labels.
+    Softmax in each exclusive group, sigmoid of the other labels, of the logits of a dense layer `label_logits`. It
+    stands in the place of a classifier's last layer and all that follows it: SqueezeNet's last ReLU, for one, would
+    keep each sigmoid above a half.
 
     Args:
-        backbone: name of a model, which is built with its own classifier's layers and as many outputs as labels; or a
-            network of features `(n, c)` or `(n, h, w, c)`, which are averaged over positions, and which gets a dense
-            layer `label_logits`.
+        backbone: name of a model, or a classifier of this package, which keeps all layers before its last with a
+            kernel, dropout included; or a network of features `(n, c)` or `(n, h, w, c)`. Feature maps are averaged
+            over positions.
         groups: the labels.
         **settings: of the model's constructor, such as weights and input_shape.
 
     Raises:
-        KerasVisionError: no such model, a network of several outputs or of something else than features, or settings
-            for a network that is built already.
+        KerasVisionError: no such model, a network whose output is neither, or settings for a network that is built
+            already.
     """
-    if isinstance(backbone, str):
-        source = create_model(backbone, classes=len(groups), classifier_activation=None, **settings)
-        logits = _one_output(source)
-    else:
-        if settings:
-            raise KerasVisionError(f"{', '.join(settings)}: settings go with a model's name, not with a network.")
-        source, logits = backbone, _dense_head(backbone, len(groups))
+    if settings and not isinstance(backbone, str):
+        raise KerasVisionError(f"{', '.join(settings)}: settings go with a model's name, not with a network.")
+    source = create_model(backbone, **settings) if isinstance(backbone, str) else backbone
+    features = _features(source)
+    if len(features.shape) == 4:
+        features = layers.GlobalAveragePooling2D(name="label_pool")(features)
+    logits = layers.Dense(len(groups), dtype="float32", name=HEAD)(features)
     outputs = LabelProbabilities(groups.positions, name=PROBABILITIES)(logits)
     model = VisionModel(source.input, outputs, name=source.name)
     model.labels = groups.names
     if isinstance(source, VisionModel) and source._card is not None:
         trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
         counts = dict(parameters=model.count_params(), trainable_parameters=trainable)
-        model.with_card(dataclasses.replace(source.card, output="probability", **counts))
+        multiply_adds = graph.multiply_adds(model)
+        model.with_card(dataclasses.replace(source.card, output="probability", multiply_adds=multiply_adds, **counts))
     return model
 
 
@@ -91,35 +94,25 @@ def groups_of(model: keras.Model) -> LabelGroups:
 
 
 def train_head_only(model: keras.Model, only: bool) -> None:
-    """Let the classifier's layers alone learn, or all again; compile the model after it.
+    """Let the layer `label_logits` alone learn, or all again; compile the model after it.
 
     Batch norm that does not learn runs in inference mode: Keras sees to that. Networks that share the layers, as those
     of `logits_model`, follow.
     """
-    names = [layer.name for layer in model.layers]
-    head = (HEAD,) if HEAD in names else find(model.card.name).head_layers
     for layer in model.layers:
-        layer.trainable = not only or layer.name.startswith(tuple(head))
+        layer.trainable = not only or layer.name == HEAD
 
 
-def _one_output(model: keras.Model) -> Any:
+def _features(model: keras.Model) -> Any:
+    """What a classifier's last layer sees, or the features that a network gives."""
     outputs = keras.tree.flatten(model.outputs)
-    if len(outputs) != 1:
-        raise KerasVisionError(f"{model.name} has {len(outputs)} outputs; build it without auxiliary classifiers.")
+    card = model._card if isinstance(model, VisionModel) else None
+    if card is not None and card.output != "features":
+        return next(found for found in graph.ancestors(outputs[0]) if hasattr(found, "kernel")).input
+    if len(outputs) != 1 or len(outputs[0].shape) not in (2, 4):
+        shapes = [tuple(output.shape) for output in outputs]
+        raise KerasVisionError(f"{model.name} gives {shapes}; give a network of features (n, c) or (n, h, w, c).")
     return outputs[0]
-
-
-def _dense_head(backbone: keras.Model, labels: int) -> Any:
-    features = _one_output(backbone)
-    card = backbone._card if isinstance(backbone, VisionModel) else None
-    if len(features.shape) not in (2, 4) or (card is not None and card.output != "features"):
-        given = "classes" if card is not None and card.output != "features" else features.shape
-        raise KerasVisionError(
-            f"{backbone.name} gives {given}; give a network of features, built with include_top=False, or a name."
-        )
-    if len(features.shape) == 4:
-        features = layers.GlobalAveragePooling2D(name="label_pool")(features)
-    return layers.Dense(labels, dtype="float32", name=HEAD)(features)
 
 
 def _probabilities(model: keras.Model) -> LabelProbabilities:

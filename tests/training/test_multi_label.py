@@ -123,24 +123,36 @@ def squeezenet():
     return multi_label_classifier("SqueezeNetV1_1", GROUPS, weights=None, input_shape=(48, 48, 3))
 
 
-def test_a_model_by_name_keeps_its_own_head(squeezenet, randomize):
+def test_a_model_by_name_keeps_all_but_its_last_layer(squeezenet, randomize):
     randomize(squeezenet)
     images = RNG.normal(0, 1, (3, 48, 48, 3)).astype("float32")
-    settings = dict(weights=None, classes=7, classifier_activation=None, input_shape=(48, 48, 3))
-    plain = kv.create_model("SqueezeNetV1_1", **settings)
-    plain.set_weights(squeezenet.get_weights())
-    logits = plain.predict(images, verbose=0).astype(np.float64)
-    np.testing.assert_allclose(logits_model(squeezenet).predict(images, verbose=0), logits, rtol=1e-5)
+    trunk = kv.create_model("SqueezeNetV1_1", weights=None, include_top=False, input_shape=(48, 48, 3))
+    trunk.set_weights(squeezenet.get_weights()[:-2])
+    kernel, bias = squeezenet.get_layer("label_logits").get_weights()
+    logits = trunk.predict(images, verbose=0).mean((1, 2)).astype(np.float64) @ kernel + bias
+    assert (logits < 0).any()  # no ReLU after them
+    np.testing.assert_allclose(logits_model(squeezenet).predict(images, verbose=0), logits, rtol=1e-4, atol=1e-5)
     found = squeezenet.predict(images, verbose=0)
-    weather = [3, 1, 4]
+    weather, alone = [3, 1, 4], [0, 2, 5, 6]
     odds = np.exp(logits[:, weather])
     np.testing.assert_allclose(found[:, weather], odds / odds.sum(1, keepdims=True), rtol=1e-4)
-    alone = [0, 2, 5, 6]
-    np.testing.assert_allclose(found[:, alone], 1 / (1 + np.exp(-logits[:, alone])), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(found[:, alone], 1 / (1 + np.exp(-logits[:, alone])), rtol=1e-4)
     assert squeezenet.labels == NAMES
     assert (squeezenet.card.output, logits_model(squeezenet).card.output) == ("probability", "logit")
-    assert squeezenet.card.parameters == plain.card.parameters
+    assert squeezenet.card.parameters == trunk.card.parameters + 7 * 513
     assert groups_of(squeezenet) == GROUPS
+
+
+@pytest.mark.parametrize(("name", "feeding"), [("VGG11BN", "fc7"), ("GoogLeNet", "avg"), ("DenseNet40K12", "avg")])
+def test_dropout_and_dense_layers_before_the_last_stay(name, feeding):
+    source = kv.create_model(name, weights=None, classes=5, input_shape=(64, 64, 3))
+    model = multi_label_classifier(source, GROUPS)
+    kept = [layer.name for layer in model.layers]
+    assert kept == [layer.name for layer in source.layers if layer.name in kept] + kept[-2:]
+    before = model.get_layer("label_logits").input._keras_history.operation
+    assert feeding in before.name or isinstance(before, layers.Dropout)
+    assert len(source.weights) - len(model.weights) in (0, 10)  # GoogLeNet's side classifiers stay behind
+    assert model.output_shape == (None, 7)
 
 
 def test_the_same_from_a_keras_file_a_saved_model_and_litert(squeezenet, randomize, tmp_path):
@@ -206,14 +218,12 @@ def test_two_phases_train_the_head_then_all():
 def test_networks_that_do_not_fit_are_errors():
     trunk = kv.create_model("ResNet20CIFAR", weights=None, include_top=False, **SMALL)
     classes = kv.create_model("ResNet20CIFAR", weights=None, **SMALL)
-    with pytest.raises(KerasVisionError, match="gives classes; give a network of features"):
-        multi_label_classifier(classes, GROUPS)
     with pytest.raises(KerasVisionError, match="settings go with a model's name"):
         multi_label_classifier(trunk, GROUPS, weights=None)
     with pytest.raises(KerasVisionError, match="does not end in LabelProbabilities"):
         logits_model(classes)
     image = keras.Input((8, 8, 3))
-    with pytest.raises(KerasVisionError, match="has 2 outputs"):
+    with pytest.raises(KerasVisionError, match="give a network of features"):
         multi_label_classifier(keras.Model(image, [image, layers.Flatten()(image)]), GROUPS)
     with pytest.raises(KerasVisionError, match="no model is called"):
         multi_label_classifier("SqueezeNetV9", GROUPS)
