@@ -130,6 +130,7 @@ def test_files_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):
         readable_images(dataclasses.replace(images, sources=[tmp_path / "bad.png"], labels=images.labels[:1]))
 
 
+@pytest.mark.slow
 def test_the_five_chips_of_the_amazon_go_through_all_parts(shared):
     folder = shared / "data/planet_sample"
     images = readable_images(label_table(folder, folder / "train_v2.csv", missing="skip"))
