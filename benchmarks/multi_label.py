@@ -48,14 +48,16 @@ GROUNDS = ("dark", "light", "striped", "noisy")
 BATCH, HEAD_EPOCHS = 32, 2
 
 
-def fine_tuned(images: MultiLabelImages, groups: LabelGroups, size: int, weights: Path, epochs: int, seed: int):
+def fine_tuned(
+    images: MultiLabelImages, groups: LabelGroups, size: int, weights: Path, epochs: int, peak: float, seed: int
+):
     keras.utils.set_random_seed(seed)
     model = multi_label_classifier("SqueezeNetV1_1", groups, weights=weights, input_shape=(size, size, 3))
     trained = logits_model(model)
     batches = Pipeline(images, model.preprocessing, BATCH, seed=seed)
     for head_only, count in ((True, HEAD_EPOCHS), (False, epochs - HEAD_EPOCHS)):
         train_head_only(trained, head_only)
-        rate = 1e-3 if head_only else keras.optimizers.schedules.CosineDecay(3e-4, count * batches.steps)
+        rate = 1e-3 if head_only else keras.optimizers.schedules.CosineDecay(peak, count * batches.steps)
         loss = MultiLabelCrossentropy(groups.positions, from_logits=True)
         trained.compile(keras.optimizers.Adam(rate, clipnorm=1.0), loss, jit_compile=False)
         train(trained, lambda epoch, step: batches.epoch(epoch, step * BATCH), epochs=count)
@@ -74,9 +76,10 @@ def row(table: Table, name: str, groups: LabelGroups, parts, scores, start: floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--weights", type=Path, required=True, help="of SqueezeNet v1.1 on ImageNet")
-    parser.add_argument("--images", type=int, default=1600, help="training collages")
+    parser.add_argument("--images", type=int, default=1200, help="training collages")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--size", type=int, default=96, help="side in pixels")
+    parser.add_argument("--rate", type=float, default=1e-3, help="of Adam for all layers, at first")
+    parser.add_argument("--size", type=int, default=64, help="side in pixels")
     arguments = parser.parse_args()
     size, weights = arguments.size, arguments.weights
     training = digit_collages(arguments.images, size=size, seed=0)
@@ -91,7 +94,7 @@ def main() -> None:
     networks = [*arms.items(), ("softmax + sigmoid, other seed", arms["softmax + sigmoid"])]
     for number, (name, groups) in enumerate(networks):
         begun = time.perf_counter()
-        model = fine_tuned(training, groups, size, weights, arguments.epochs, seed=number)
+        model = fine_tuned(training, groups, size, weights, arguments.epochs, arguments.rate, seed=number)
         seconds = time.perf_counter() - begun
         members[name] = [predict_labels(model, part.sources) for part in parts]
         results[name] = row(table, name, groups, parts, members[name], seconds=seconds)

@@ -112,7 +112,7 @@ def _images(
     groups.check(found.labels, found.sources)
     found = readable_images(found)
     for file, reason in found.skipped[:_NAMED]:
-        console.print(printable(f"left out {file}: {reason}"), markup=False)
+        console.print(printable(f"left out {file}: {reason}"), markup=False, soft_wrap=True)
     if len(found.skipped) > _NAMED:
         console.print(f"and {len(found.skipped) - _NAMED} more")
     return found

@@ -54,8 +54,6 @@ def test_a_run_writes_model_thresholds_and_metrics(folder, tmp_path):
     ((), r"1 files that it names are missing"),
     (("--skip", "--exclusive", "dark,9"), "label 'dark' is in the exclusive groups twice"),
     (("--skip", "--columns", "image_name"), "--columns image_name; give two names"),
-    (("--skip", "--columns", "image_name,labels"), "labels is missing"),
-    (("--skip", "--model", "SqueezeNetV9"), "no model is called"),
 ])  # fmt: skip
 def test_what_is_refused_in_one_line(folder, tmp_path, more, message):
     done = run(*arguments(folder, tmp_path / "run", *more))
