@@ -12,6 +12,7 @@ from keras_vision.cli.doctor import doctor
 from keras_vision.cli.evaluate import evaluate
 from keras_vision.cli.export import export
 from keras_vision.cli.models import models
+from keras_vision.cli.multi_label import multi_label
 from keras_vision.cli.recipes import recipes
 from keras_vision.cli.train import train
 from keras_vision.errors import KerasVisionError
@@ -22,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (classify, evaluate, train, export):
+for command in (classify, evaluate, train, multi_label, export):
     app.command(rich_help_panel="Work")(command)
 app.add_typer(recipes, name="recipes", rich_help_panel="Work")
 app.add_typer(data, name="data", rich_help_panel="Work")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     )
     from keras_vision.data.archives import unpack
     from keras_vision.data.decode import decode_image, load_pixels
+    from keras_vision.data.digit_collages import digit_collages
+    from keras_vision.data.label_groups import LabelGroups, readable_images, split_multi_label
     from keras_vision.data.labelled_images import LabelledImages, digits, image_folder
     from keras_vision.data.pipeline import Pipeline
     from keras_vision.data.readers.bsds import bsds500
@@ -46,6 +48,7 @@ __all__ = [
     "BoxedImages",
     "CaptionedImages",
     "EdgeImages",
+    "LabelGroups",
     "LabelledImages",
     "MultiLabelImages",
     "Pipeline",
@@ -62,6 +65,7 @@ __all__ = [
     "coco_captions",
     "coco_masks",
     "decode_image",
+    "digit_collages",
     "digits",
     "flickr_captions",
     "image_folder",
@@ -73,9 +77,11 @@ __all__ = [
     "mnist",
     "nyud",
     "pascal_context",
+    "readable_images",
     "sbd_segmentation",
     "shards",
     "sift_flow",
+    "split_multi_label",
     "svhn_digits",
     "svhn_numbers",
     "tiny_imagenet_train",
@@ -91,6 +97,8 @@ _HOMES = {  # module -> the public names it has
     "annotated_images": ("BoxedImages", "CaptionedImages", "EdgeImages", "MultiLabelImages", "SegmentedImages"),
     "archives": ("unpack",),
     "decode": ("decode_image", "load_pixels"),
+    "digit_collages": ("digit_collages",),
+    "label_groups": ("LabelGroups", "readable_images", "split_multi_label"),
     "labelled_images": ("LabelledImages", "digits", "image_folder"),
     "pipeline": ("Pipeline",),
     "readers.bsds": ("bsds500",),

@@ -15,6 +15,9 @@ _EXIF = b"Exif\0\0"
 _PNG_EXIF = b"eXIf"
 LYING = 5  # orientations from here on: the rows of the upright image are columns in the file
 _FLIPPED = ((0, 0), (0, 0), (0, 1), (1, 1), (1, 0), (0, 0), (0, 1), (1, 1), (1, 0))  # by orientation: rows, columns
+_START = b"\xff\xd8"  # of a JPEG
+_ADOBE = b"\0\x0eAdobe"  # in the segment that says how four colours are stored, after its marker: length and name
+_ADOBE_CMYK = b"\xff\xee" + _ADOBE + b"\0\x64\0\0\0\0\0"  # version 100, no flags, no colour transform
 _EXIF_SPAN = 1 << 17  # EXIF stands in the first segment or two, each below 64 KiB
 
 
@@ -31,11 +34,25 @@ def decode_image(encoded: Any, channels: int = 3) -> Any:
     is_jpeg = tf.io.is_jpeg(encoded)
     pixels = tf.cond(
         is_jpeg,
-        lambda: tf.io.decode_jpeg(encoded, channels=channels, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_jpeg(with_adobe_marker(encoded), channels=channels, dct_method="INTEGER_ACCURATE"),
         lambda: decode_other(encoded, channels),
     )
     pixels.set_shape([None, None, channels])
     return upright(pixels, exif_orientation(encoded))
+
+
+def with_adobe_marker(jpeg: Any) -> Any:
+    """A JPEG of four colours with Adobe's segment, put in if it has none; any other JPEG as it is.
+
+    Without it TensorFlow multiplies the stored values by the stored black, and gives black for the Amazon's chips,
+    where it is 0; with it the colours are Pillow's.
+    """
+
+    def marked() -> Any:
+        has_one = tf.strings.regex_full_match(tf.strings.substr(jpeg, 0, _EXIF_SPAN), rb"\C*" + _ADOBE + rb"\C*")
+        return tf.where(has_one, jpeg, tf.strings.join([_START, _ADOBE_CMYK, tf.strings.substr(jpeg, 2, -1)]))
+
+    return tf.cond(tf.equal(tf.image.extract_jpeg_shape(jpeg)[2], 4), marked, lambda: jpeg)
 
 
 def decode_other(encoded: Any, channels: int) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vision.data.augment.window import Geometry, Window, show
-from keras_vision.data.decode import LYING, decode_other, exif_orientation, flipped, upright
+from keras_vision.data.decode import LYING, decode_other, exif_orientation, flipped, upright, with_adobe_marker
 
 RATIOS = (1, 2, 4, 8)  # by which libjpeg can decode smaller
 OVERSAMPLED = 2  # pixels left for each one of the result, in both directions, after decoding smaller
@@ -35,6 +35,7 @@ def show_encoded(
         fill: as in `show`.
     """
     is_jpeg = tf.io.is_jpeg(encoded)
+    encoded = tf.cond(is_jpeg, lambda: with_adobe_marker(encoded), lambda: encoded)
     source, orientation, pixels = tf.cond(
         is_jpeg, lambda: _described(encoded, channels), lambda: _whole(encoded, channels)
     )

@@ -2,20 +2,38 @@
 
 from keras_vision.evaluation.class_metrics import caltech_splits, mean_average_precision, mean_class_recall
 from keras_vision.evaluation.evaluating import evaluate
+from keras_vision.evaluation.f_beta import SampleFBeta, f_beta
 from keras_vision.evaluation.features import describe
+from keras_vision.evaluation.label_scores import (
+    CLASSIFIERS,
+    average_labels,
+    label_classifier,
+    label_scores,
+    predict_labels,
+)
 from keras_vision.evaluation.protocols import PROTOCOLS, Protocol, Views, protocol
 from keras_vision.evaluation.result import Evaluation, ImageScore
+from keras_vision.evaluation.thresholds import Thresholds, search_thresholds
 
 __all__ = [
+    "CLASSIFIERS",
     "PROTOCOLS",
     "Evaluation",
     "ImageScore",
     "Protocol",
+    "SampleFBeta",
+    "Thresholds",
     "Views",
+    "average_labels",
     "caltech_splits",
     "describe",
     "evaluate",
+    "f_beta",
+    "label_classifier",
+    "label_scores",
     "mean_average_precision",
     "mean_class_recall",
+    "predict_labels",
     "protocol",
+    "search_thresholds",
 ]

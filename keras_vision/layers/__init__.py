@@ -11,6 +11,7 @@ from keras_vision.layers.dense_crf import DenseCRF
 from keras_vision.layers.drop_block import DropBlock
 from keras_vision.layers.fully_connected import fc6_to_fc8
 from keras_vision.layers.inception import average_pool, conv_names, inception, max_pool
+from keras_vision.layers.label_probabilities import LabelProbabilities, label_probabilities
 from keras_vision.layers.lrn import LocalResponseNormalization, local_response_norm
 from keras_vision.layers.recomputed import Recomputed
 from keras_vision.layers.residual import residual
@@ -28,6 +29,7 @@ __all__ = [
     "ChannelPadding",
     "DenseCRF",
     "DropBlock",
+    "LabelProbabilities",
     "LocalResponseNormalization",
     "OverhangPadding2D",
     "Recomputed",
@@ -46,6 +48,7 @@ __all__ = [
     "excitation",
     "fc6_to_fc8",
     "inception",
+    "label_probabilities",
     "local_response_norm",
     "max_pool",
     "padded_max_pool",

@@ -8,6 +8,9 @@ from keras_vision.training.labels import SmoothedCrossentropy, TwoStageSmoothing
 from keras_vision.training.loop import train
 from keras_vision.training.manifold_mixup import ManifoldMixUp
 from keras_vision.training.moving_average import MovingAverage
+from keras_vision.training.multi_label import groups_of, logits_model, multi_label_classifier, train_head_only
+from keras_vision.training.multi_label_loss import MultiLabelCrossentropy
+from keras_vision.training.multi_label_run import MultiLabelOutcome, MultiLabelRun, most_frequent, train_multi_label
 from keras_vision.training.multi_optimizer import MultiOptimizer
 from keras_vision.training.outcome import Outcome
 from keras_vision.training.strategy import strategy_of
@@ -17,6 +20,9 @@ __all__ = [
     "HistoryFile",
     "ManifoldMixUp",
     "MovingAverage",
+    "MultiLabelCrossentropy",
+    "MultiLabelOutcome",
+    "MultiLabelRun",
     "MultiOptimizer",
     "Outcome",
     "Run",
@@ -25,7 +31,13 @@ __all__ = [
     "board",
     "distillation_loss",
     "fine_tune",
+    "groups_of",
+    "logits_model",
+    "most_frequent",
+    "multi_label_classifier",
     "smooth_labels",
     "strategy_of",
     "train",
+    "train_head_only",
+    "train_multi_label",
 ]

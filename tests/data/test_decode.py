@@ -8,7 +8,9 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_vision.data import decode_image, load_pixels
+from keras_vision.data.augment import CentreCrop
 from keras_vision.data.decode import exif_orientation
+from keras_vision.data.decode_window import show_encoded
 from keras_vision.runtime import Preprocessing, open_image
 
 DECODE = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)])
@@ -39,6 +41,20 @@ def test_exif_orientation_as_pillow(orientation, endian):
     got, expected = DECODE(encoded).numpy(), np.asarray(open_image(encoded))
     assert got.shape == expected.shape
     assert np.abs(got.astype(int) - expected).max() <= 1
+
+
+def test_cmyk_with_and_without_adobes_segment_as_pillow(shared):
+    """The Amazon's chips have four colours and no such segment: TensorFlow alone gives black."""
+    chips = [path.read_bytes() for path in sorted((shared / "data/planet_sample").glob("*.jpg"))]
+    written = _encode(_picture().convert("CMYK"), "JPEG", quality=95)
+    assert b"Adobe" in written
+    for encoded in (*chips, written):
+        got, expected = DECODE(encoded).numpy(), np.asarray(open_image(encoded))
+        assert expected.std() > 5
+        assert np.abs(got.astype(int) - expected).max() <= 2
+        shown = show_encoded(encoded, CentreCrop(None), expected.shape[:2], 3, tf.constant([0, 0]))[0]
+        assert np.abs(shown.numpy() - expected).max() <= 2
+    assert not tf.io.decode_jpeg(chips[0], channels=3).numpy().any()
 
 
 def test_no_damage_to_the_exif_block_stops_decoding():
