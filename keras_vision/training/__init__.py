@@ -1,6 +1,8 @@
 """Training of classifiers on labelled images."""
 
+from keras_vision.training._attention_critic import attention_modules
 from keras_vision.training.distillation import Distiller, distillation_loss
+from keras_vision.training.dreal import DREAL
 from keras_vision.training.fine_tune import Outcome, Run, fine_tune
 from keras_vision.training.labels import SmoothedCrossentropy, TwoStageSmoothing, smooth_labels
 from keras_vision.training.loop import train
@@ -10,6 +12,7 @@ from keras_vision.training.multi_optimizer import MultiOptimizer
 from keras_vision.training.strategy import strategy_of
 
 __all__ = [
+    "DREAL",
     "Distiller",
     "ManifoldMixUp",
     "MovingAverage",
@@ -18,6 +21,7 @@ __all__ = [
     "Run",
     "SmoothedCrossentropy",
     "TwoStageSmoothing",
+    "attention_modules",
     "distillation_loss",
     "fine_tune",
     "smooth_labels",
