@@ -10,6 +10,7 @@ from keras_vision.training.manifold_mixup import ManifoldMixUp
 from keras_vision.training.moving_average import MovingAverage
 from keras_vision.training.multi_optimizer import MultiOptimizer
 from keras_vision.training.strategy import strategy_of
+from keras_vision.training.synchronized import synchronized
 
 __all__ = [
     "DREAL",
@@ -26,5 +27,6 @@ __all__ = [
     "fine_tune",
     "smooth_labels",
     "strategy_of",
+    "synchronized",
     "train",
 ]

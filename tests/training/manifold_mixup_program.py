@@ -19,7 +19,7 @@ def network():
     """Synchronised batch norm lets the replicas take turns in the middle of a step."""
     image = keras.Input((4,))
     x = keras.layers.Dense(5, "tanh", name="one")(image)
-    x = keras.layers.BatchNormalization(synchronized=True)(x)
+    x = keras.layers.BatchNormalization(center=False, scale=False, synchronized=True)(x)
     return keras.Model(image, keras.layers.Dense(3, name="out")(x))
 
 
