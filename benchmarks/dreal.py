@@ -3,9 +3,9 @@
     python benchmarks/dreal.py
 
 Handwritten digits of scikit-learn, 8 x 8 pixels, 500 for training and the other 1,297 for testing. The network is a
-convolution, three recalibrated residual blocks of 16, 32 and 64 filters and a classifier. Each seed gives the split, the
-weights and the order of the images; both arms begin with the same weights and train for as many epochs by the same
-optimizer and schedule. No claim: what comes out is reported, seed by seed, with the seconds of the last epochs.
+convolution, three recalibrated residual blocks of 16, 32 and 64 filters and a classifier. Each seed gives the split,
+the weights and the order of the images; both arms begin with the same weights and train for as many epochs by the same
+optimizer and schedule. No claim: what comes out is reported, seed by seed, with the median seconds of an epoch.
 """
 
 import argparse
@@ -101,7 +101,8 @@ def main() -> None:
         )
     console = Console(width=120)
     console.print(table)
-    console.print(f"{arguments.epochs} epochs; {platform.processor() or platform.machine()}, {os.cpu_count()} processors")
+    machine = platform.processor() or platform.machine()
+    console.print(f"{arguments.epochs} epochs; {machine}, {os.cpu_count()} processors")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Compiling the C++ sources that travel with the package, on first use, into a cache of the user's own.
 
-An entry of the cache is a file, `<library>-<key>.so`, with its checksum beside it. The key covers all that shapes it, so
-it is never out of date. Only entries that the user owns and nobody else can write are handed out, for they are loaded as
-code; one that differs from its checksum counts as missing, and is compiled again.
+An entry of the cache is a file, `<library>-<key>.so`, with its checksum beside it. The key covers all that shapes it,
+so it is never out of date. Only entries that the user owns and nobody else can write are handed out, for they are
+loaded as code; one that differs from its checksum counts as missing, and is compiled again.
 """
 
 from __future__ import annotations

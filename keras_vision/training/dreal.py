@@ -15,7 +15,7 @@ from keras_vision.training._attention_critic import attention_modules, check_mod
 
 @keras.saving.register_keras_serializable("keras_vision")
 class DREAL(keras.Model):
-    """A network in training with a critic of its attention; compile and fit it like the network, whose weights it trains.
+    """A network in training with a critic of its attention; compile and fit it like the network, which it trains.
 
     The network's attention modules are the actors. Each step first fits the critic, then trains the network:
 

@@ -16,7 +16,7 @@ IMAGE = "image"
 
 
 class _Drawn(threading.local):
-    """What a step has drawn: place, share and order of the batch. Each replica of a strategy has a thread of its own."""
+    """What a step has drawn: place, share and order of the batch. Each replica of a strategy is a thread."""
 
     values: tuple[Any, Any, Any] | None = None
 

@@ -202,7 +202,8 @@ def test_without_weight_the_network_trains_as_alone(settings):
     plain = network()
     plain.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", **settings)
     model = dreal(network(), rate=0.1, weight=0.0, fit=settings)
-    losses = [each.fit(x, Y, batch_size=3, shuffle=False, epochs=3, verbose=0).history["loss"] for each in (plain, model)]
+    settings = dict(batch_size=3, shuffle=False, epochs=3, verbose=0)
+    losses = [each.fit(x, Y, **settings).history["loss"] for each in (plain, model)]
     np.testing.assert_allclose(*losses, rtol=1e-5)
     for one, other in zip(plain.get_weights(), model.network.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
