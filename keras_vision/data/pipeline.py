@@ -78,6 +78,8 @@ class Pipeline:
         self._target = target_of(self.images, self.preprocessing.size)
         self._source = source_of(self.images.sources, self.cache)
         mean = self.preprocessing.mean
+        # Once for all epochs: what TensorFlow keeps of each new function would add up to megabytes an epoch.
+        self._traced = tf.function(self._batches, input_signature=[tf.TensorSpec((), tf.int64)] * 2)
         self._outside = mean[::-1] if self.preprocessing.color == "BGR" else mean  # of RGB or grey pixels
         self._unreadable = Unreadable(
             self.images, self._source, self._probe, self.tolerated, replace=self.seed is not None
@@ -110,7 +112,8 @@ class Pipeline:
                 end the iteration, within TensorFlow as `tf.errors.InvalidArgumentError` with the message.
         """
         self._check_start(number, start)
-        return self._with_options(self._batches(tf.constant(number, tf.int64), tf.constant(start, tf.int64)))
+        place = tf.data.Dataset.from_tensors((tf.constant(number, tf.int64), tf.constant(start, tf.int64)))
+        return self._with_options(place.flat_map(self._traced))
 
     def dataset(self, first: int = 0, start: int = 0, epochs: int | None = None) -> tf.data.Dataset:
         """Epochs one after the other, without end unless `epochs` says how many; for `fit` with `steps_per_epoch`.

@@ -1,7 +1,8 @@
 """Compiling the C++ sources that travel with the package, on first use, into a cache of the user's own.
 
-An entry of the cache is one file, `<library>-<key>.so`. Its key covers all that shapes it, so it is never out of date.
-Only entries that the user owns and nobody else can write are handed out, for they are loaded as code.
+An entry of the cache is a file, `<library>-<key>.so`, with its checksum beside it. The key covers all that shapes it,
+so it is never out of date. Only entries that the user owns and nobody else can write are handed out, for they are
+loaded as code; one that differs from its checksum counts as missing, and is compiled again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from keras_vision.ops import compiler
+from keras_vision.ops import checksum, compiler
 from keras_vision.ops.compiler import BuildError
 
 FORMAT = 1  # of the cache; part of every key
@@ -189,7 +190,7 @@ def _processor() -> str:
 
 
 def _cached(path: Path) -> bool:
-    """Whether the entry is there; it is marked as used."""
+    """Whether the entry is there and undamaged; it is marked as used."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -197,6 +198,8 @@ def _cached(path: Path) -> bool:
     if not stat.S_ISREG(status.st_mode):
         raise BuildError(f"{path} is not a plain file, so it was not made here. Delete it and call again.")
     _refuse_foreign(path, status)
+    if not checksum.intact(path):
+        return False
     with contextlib.suppress(OSError):  # a read-only cache serves as well
         os.utime(path)
     return True
@@ -241,6 +244,7 @@ def _sweep(folder: Path, name: str) -> None:
         with contextlib.suppress(OSError):
             if entry.lstat().st_mtime < time.time() - UNUSED_SECONDS:
                 entry.unlink()
+                checksum.record_of(entry).unlink(missing_ok=True)
 
 
 def _compile(library: Library, tools: _Tools, path: Path) -> None:
@@ -257,6 +261,10 @@ def _compile(library: Library, tools: _Tools, path: Path) -> None:
         if not os.path.exists(new):
             raise BuildError(f"The C++ compiler {shlex.join(tools.command)} wrote no library. Set CXX to another one.")
         os.chmod(new, 0o700)  # whatever the umask: an entry that others can write is refused
-        with open(new, "rb") as stream:
-            os.fsync(stream.fileno())
+        record = Path(work, "record")
+        record.write_text(checksum.checksum(Path(new)))
+        for written in (new, record):
+            with open(written, "rb") as stream:
+                os.fsync(stream.fileno())
         os.replace(new, path)
+        os.replace(record, checksum.record_of(path))  # last: without it the entry does not count

@@ -1,7 +1,9 @@
 """Training of classifiers on labelled images."""
 
+from keras_vision.training._attention_critic import attention_modules
 from keras_vision.training.board import board
 from keras_vision.training.distillation import Distiller, distillation_loss
+from keras_vision.training.dreal import DREAL
 from keras_vision.training.fine_tune import Run, fine_tune
 from keras_vision.training.history_file import HistoryFile
 from keras_vision.training.labels import SmoothedCrossentropy, TwoStageSmoothing, smooth_labels
@@ -14,8 +16,10 @@ from keras_vision.training.multi_label_run import MultiLabelOutcome, MultiLabelR
 from keras_vision.training.multi_optimizer import MultiOptimizer
 from keras_vision.training.outcome import Outcome
 from keras_vision.training.strategy import strategy_of
+from keras_vision.training.synchronized import synchronized
 
 __all__ = [
+    "DREAL",
     "Distiller",
     "HistoryFile",
     "ManifoldMixUp",
@@ -28,6 +32,7 @@ __all__ = [
     "Run",
     "SmoothedCrossentropy",
     "TwoStageSmoothing",
+    "attention_modules",
     "board",
     "distillation_loss",
     "fine_tune",
@@ -37,6 +42,7 @@ __all__ = [
     "multi_label_classifier",
     "smooth_labels",
     "strategy_of",
+    "synchronized",
     "train",
     "train_head_only",
     "train_multi_label",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,12 @@ from keras_vision import graph
 from keras_vision.errors import KerasVisionError
 
 IMAGE = "image"
+
+
+class _Drawn(threading.local):
+    """What a step has drawn: place, share and order of the batch. Each replica of a strategy is a thread."""
+
+    values: tuple[Any, Any, Any] | None = None
 
 
 class _Mixed(keras.layers.Layer):
@@ -64,7 +71,7 @@ class ManifoldMixUp(keras.Model):
         self.network, self.places, self.alpha = network, tuple(places), alpha
         self.generator = keras.random.SeedGenerator(seed)
         self.supports_jit = keras.backend.backend() != "tensorflow"  # whose XLA cannot draw from a Beta distribution
-        self._draw: tuple[Any, Any, Any] | None = None  # place, share and order of the batch in this step
+        self._drawn = _Drawn()
         mixing = self._with_mixing(network)
         self._mixing = lambda: mixing  # hidden from Keras, which would list every layer twice
 
@@ -79,19 +86,19 @@ class ManifoldMixUp(keras.Model):
 
     def mix(self, x: Any, place: int) -> Any:
         """`x` mixed with itself in the drawn order, if `place` was drawn."""
-        if self._draw is None:
+        if self._drawn.values is None:
             return x
-        drawn, share, order = self._draw
+        drawn, share, order = self._drawn.values
         share = ops.cast(ops.where(ops.equal(drawn, place), share, 1.0), x.dtype)
         return share * x + (1 - share) * ops.take(x, order, axis=0)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training:
-            self._draw = None
+            self._drawn.values = None
             return self.network(inputs, training=False)
         drawn = keras.random.randint((), 0, len(self.places), seed=self.generator)
         share = keras.random.beta((), self.alpha, self.alpha, dtype="float32", seed=self.generator)
-        self._draw = drawn, share, keras.random.shuffle(ops.arange(ops.shape(inputs)[0]), seed=self.generator)
+        self._drawn.values = drawn, share, keras.random.shuffle(ops.arange(ops.shape(inputs)[0]), seed=self.generator)
         x = self.mix(inputs, self.places.index(IMAGE)) if IMAGE in self.places else inputs
         return self._mixing()(x, training=True)
 
@@ -104,9 +111,9 @@ class ManifoldMixUp(keras.Model):
         training: bool = True,
     ) -> Any:
         own = super().compute_loss(x, y, y_pred, sample_weight, training)
-        if not training or self._draw is None:
+        if not training or self._drawn.values is None:
             return own
-        _, share, order = self._draw
+        _, share, order = self._drawn.values
         other = super().compute_loss(x, ops.take(y, order, axis=0), y_pred, sample_weight, training)
         return share * own + (1 - share) * other
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vision import training
 from keras_vision.training import strategy_of, train
 
 STEPS, BATCH = 6, 8
@@ -28,9 +29,9 @@ def batches(epoch, start):
     return data.skip(start).with_options(options)
 
 
-def network(synchronized, dropout):
+def network(batch_norm, dropout):
     layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(8, 3, use_bias=False)]
-    layers += [keras.layers.BatchNormalization(synchronized=True)] if synchronized else []
+    layers += [keras.layers.BatchNormalization()] if batch_norm else []
     layers += [keras.layers.ReLU(), keras.layers.GlobalAveragePooling2D()]
     layers += [keras.layers.Dropout(0.5, seed=3)] if dropout else []
     return keras.Sequential([*layers, keras.layers.Dense(4)])
@@ -40,6 +41,7 @@ def compiled(strategy, synchronized=False, dropout=True):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = network(synchronized, dropout)
+        model = training.synchronized(model) if synchronized else model
         model.compile(
             keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.2, 3, 0.9), momentum=0.9),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),

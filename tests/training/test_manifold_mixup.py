@@ -1,5 +1,11 @@
 """Manifold MixUp: what each place makes of a batch and its loss, computed by hand from the drawn numbers."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -136,3 +142,13 @@ def test_alpha_and_a_network_of_its_own_class_are_errors():
 
     with pytest.raises(KerasVisionError, match="give a functional network"):
         ManifoldMixUp(Own(), ("one",))
+
+
+def test_each_replica_mixes_as_it_has_drawn():
+    """Replicas take turns within a step: one must not see what the other has drawn."""
+    program = Path(__file__).with_name("manifold_mixup_program.py")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for actual, expected in json.loads(done.stdout.splitlines()[-1]):
+        assert actual == pytest.approx(expected, rel=1e-4)
