@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from keras_vision.data.readers.sift_flow import sift_flow
     from keras_vision.data.readers.split_lists import check_same_classes, listed_images
     from keras_vision.data.readers.svhn import svhn_digits, svhn_numbers
+    from keras_vision.data.readers.tfds import from_tfds
     from keras_vision.data.readers.voc import sbd_segmentation, voc_classification, voc_segmentation
     from keras_vision.data.shard_reading import shards
     from keras_vision.data.shard_writing import write_shards
@@ -68,6 +69,7 @@ __all__ = [
     "digit_collages",
     "digits",
     "flickr_captions",
+    "from_tfds",
     "image_folder",
     "imagenet_train",
     "imagenet_validation",
@@ -114,6 +116,7 @@ _HOMES = {  # module -> the public names it has
     "readers.sift_flow": ("sift_flow",),
     "readers.split_lists": ("check_same_classes", "listed_images"),
     "readers.svhn": ("svhn_digits", "svhn_numbers"),
+    "readers.tfds": ("from_tfds",),
     "readers.voc": ("sbd_segmentation", "voc_classification", "voc_segmentation"),
     "shard_reading": ("shards",),
     "shard_writing": ("write_shards",),

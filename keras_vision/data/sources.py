@@ -76,7 +76,7 @@ def _files(sources: Sequence[Any]) -> Source:
         address = os.fspath(sources[position])
         return file_key(address if "://" in address else os.path.abspath(address))
 
-    return Source(lambda i: tf.io.read_file(paths[i]), True, read, lambda i: str(sources[i]), key)
+    return Source(lambda i: tf.io.read_file(tf.gather(paths, i)), True, read, lambda i: str(sources[i]), key)
 
 
 def _arrays(sources: Sequence[np.ndarray]) -> Source:

@@ -61,7 +61,7 @@ def _constant(images: Any, values: np.ndarray) -> Target:
     if len(values) != len(images.sources):
         raise KerasVisionError(f"{len(values)} labels for {len(images.sources)} images; give one for each.")
     tensor = tf.constant(values.tolist() if values.dtype == object else values)
-    return lambda position, chosen: tensor[position]
+    return lambda position, chosen: tf.gather(tensor, position)
 
 
 def _mask(images: SegmentedImages, size: tuple[int, int]) -> Target:

@@ -48,21 +48,16 @@ class AreaCrop:
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any) -> Window:
         whole = tf.cast(source, tf.float32)
-        draws = tf.random.stateless_uniform([2 * self.tries + 3], seed)  # areas, aspect ratios, mirror, place
-        area = _between(self.area, draws[: self.tries]) * tf.reduce_prod(whole)
-        log_aspect = _between((math.log(self.aspect[0]), math.log(self.aspect[1])), draws[self.tries : 2 * self.tries])
-        shapes = tf.sqrt(area[:, None] * tf.exp(tf.stack([-log_aspect, log_aspect], 1)))
-        shapes = tf.concat([shapes, self._largest(whole)[None]], 0)
+        draws = tf.split(_uniform(2 * self.tries + 3, seed), [self.tries, self.tries, 1, 2])
+        side = tf.sqrt(_between(self.area, draws[0]) * tf.reduce_prod(whole))
+        stretch = tf.exp(_between((math.log(self.aspect[0]) / 2, math.log(self.aspect[1]) / 2), draws[1]))
+        # The largest window: as high as the image, or as wide, where its aspect ratio is outside the range.
+        largest = tf.minimum(whole, tf.reverse(whole, [0]) * [1 / self.aspect[0], self.aspect[1]])
+        shapes = tf.concat([tf.stack([side / stretch, side * stretch], 1), largest[None]], 0)
         first = tf.argmax(tf.reduce_all(shapes <= whole, 1))
-        extent = shapes[first]
-        centred = first == self.tries
-        place = tf.where(centred, 0.5, draws[-2:])
-        return Window(place * (whole - extent), extent, draws[2 * self.tries] < self.mirror)
-
-    def _largest(self, whole: Any) -> Any:
-        aspect = tf.clip_by_value(whole[1] / whole[0], *self.aspect)
-        height = tf.minimum(whole[0], whole[1] / aspect)
-        return tf.minimum(tf.stack([height, height * aspect]), whole)
+        extent = tf.gather(shapes, first)
+        place = tf.where(tf.equal(first, self.tries), 0.5, draws[3])
+        return Window(place * (whole - extent), extent, tf.squeeze(draws[2] < self.mirror, 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +82,7 @@ class ScaleJitter:
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any) -> Window:
         _check_room("scales", self.scales[0], target)
-        draws = tf.random.stateless_uniform([4], seed)
+        draws = _uniform(4, seed)
         shorter = _whole(self.scales[0], self.scales[1], draws[0])
         resized = _resized(source, shorter)
         corner = _whole(0.0, resized - _floats(target), draws[1:3])
@@ -117,7 +112,7 @@ class CentrePatchCrop:
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any) -> Window:
         _check_room("shorter", self.shorter, target)
-        draws = tf.random.stateless_uniform([3], seed)
+        draws = _uniform(3, seed)
         resized = _resized(source, self.shorter)
         patch = tf.floor((resized - self.shorter) / 2)
         corner = patch + _whole(0.0, self.shorter - _floats(target), draws[:2])
@@ -147,7 +142,7 @@ class Translation:
         probability("mirror", self.mirror)
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any) -> Window:
-        draws = tf.random.stateless_uniform([3], seed)
+        draws = _uniform(3, seed)
         centred = tf.floor((tf.cast(source, tf.float32) - _floats(target)) / 2)
         move = _whole(-self.pixels, self.pixels, draws[:2])
         return Window(centred + move, _floats(target), draws[2] < self.mirror)
@@ -176,7 +171,7 @@ class ScaleAndCrop:
         probability("mirror", self.mirror)
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any) -> Window:
-        draws = tf.random.stateless_uniform([4], seed)
+        draws = _uniform(4, seed)
         resized = tf.maximum(tf.round(tf.cast(source, tf.float32) * _between(self.scales, draws[0])), 1.0)
         room = resized - _floats(target)
         corner = _whole(tf.minimum(room, 0.0), tf.maximum(room, 0.0), draws[1:3])
@@ -203,7 +198,7 @@ class PaddedCrop:
         probability("mirror", self.mirror)
 
     def __call__(self, source: Any, target: tuple[int, int], seed: Any) -> Window:
-        draws = tf.random.stateless_uniform([3], seed)
+        draws = _uniform(3, seed)
         corner = _whole(-self.pad, self.pad, draws[:2])
         return _window(source, _floats(target), corner, target, draws[2] < self.mirror)
 
@@ -235,6 +230,11 @@ class CentreCrop:
 
 def _floats(size: tuple[int, int]) -> Any:
     return tf.constant(size, tf.float32)
+
+
+def _uniform(count: int, seed: Any) -> Any:
+    """`tf.random.stateless_uniform`, float32 `(count,)`, in one operation instead of six."""
+    return tf.raw_ops.StatelessRandomUniform(shape=[count], seed=seed)
 
 
 def _between(ends: tuple[float, float], draw: Any) -> Any:
