@@ -4,13 +4,13 @@
 
 Batch-normalised Inception at five times the learning rate of Inception, 0.0075, which falls six times faster; no
 dropout, a fifth of the L2 penalty, fewer photometric distortions. After 2.1 million steps of 32 images, which are 53
-epochs, it has 72.2 % top-1 accuracy, for which Inception takes 31 million; its highest is 73.0 %. Machine: ten replicas
-with five concurrent steps each; hours and devices are not published. Not repeated here.
+epochs, it has 72.2 % top-1 accuracy, for which Inception takes 31 million; its highest is 73.0 %. Machine: ten
+replicas with five concurrent steps each; hours and devices are not published. Not repeated here.
 
-Deviations: one update after the other in place of asynchronous ones. "Six times faster" is 4 % less every 8 / 6 epochs,
-as GoogLeNet's rate falls by 4 % every 8. The paper does not say what Inception's L2 penalty is: a fifth of 2e-4, that of
-the public Caffe version of GoogLeNet. Nor how far the distortions are reduced: to half. The network has no side
-classifiers.
+Deviations: one update after the other in place of asynchronous ones. "Six times faster" is 4 % less every 8 / 6
+epochs, as GoogLeNet's rate falls by 4 % every 8. The paper does not say what Inception's L2 penalty is: a fifth of
+2e-4, that of the public Caffe version of GoogLeNet. Nor how far the distortions are reduced: to half. The network has
+no side classifiers.
 """
 
 from keras_vision.training.recipes.settings import Recipe

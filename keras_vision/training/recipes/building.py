@@ -78,6 +78,11 @@ def check_fits(recipe: Recipe, parts: Parts, replicas: int) -> None:
             f"batch_size={recipe.batch_size} in {recipe.accumulation} parts leaves {images} images a step for "
             f"{replicas} replicas; give at least {replicas * recipe.accumulation}."
         )
+    if replicas > 1 and recipe.accumulation > 1:
+        raise KerasVisionError(
+            f"accumulation={recipe.accumulation} on {replicas} replicas, which Keras' optimizers cannot do (3.15: "
+            "`merge_call` within a condition); give accumulation=1, and each replica has a smaller part as it is."
+        )
 
 
 def pipelines(recipe: Recipe, model: VisionModel, parts: Parts) -> tuple[Pipeline, Pipeline]:
@@ -127,7 +132,7 @@ def accuracy_name(model: VisionModel) -> str:
 def for_all(model: VisionModel, batches: tf.data.Dataset) -> tf.data.Dataset:
     """The batches, with the labels once for each classifier."""
     count = len(model.outputs)
-    return batches if count == 1 else batches.map(lambda images, labels: (images, [labels] * count))
+    return batches if count == 1 else batches.map(lambda images, labels: (images, (labels,) * count))
 
 
 def epochs_of(model: VisionModel, pipeline: Pipeline) -> Epochs:

@@ -19,8 +19,8 @@ from keras_vision.errors import KerasVisionError
 
 LAYOUTS = (
     "train/ and val/ (or validation/, test/) with a subfolder of images per class, ImageNet's val/ also flat with "
-    "LOC_val_solution.csv beside it; the binary version of CIFAR-10; the four files of MNIST; or a subfolder per class, "
-    "of which a tenth is held out"
+    "LOC_val_solution.csv beside it; the binary version of CIFAR-10; the four files of MNIST; or a subfolder per "
+    "class, of which a tenth is held out"
 )
 _SECOND = ("val", "validation", "test")
 _CIFAR = ("data_batch_1.bin", "cifar-10-batches-bin")

@@ -2,12 +2,12 @@
 
     keras-vision recipes run densenet-bc-cifar CIFAR10 OUT
 
-SGD with Nesterov's momentum 0.9, batches of 64, weight decay 1e-4, 300 epochs at a rate of 0.1 that is divided by 10 after
-half and after three quarters of them; padding by 4 pixels, random crop, mirror image, no dropout: 4.51 % error. Hours and
-machine are not published. Not repeated here.
+SGD with Nesterov's momentum 0.9, batches of 64, weight decay 1e-4, 300 epochs at a rate of 0.1 that is divided by 10
+after half and after three quarters of them; padding by 4 pixels, random crop, mirror image, no dropout: 4.51 % error.
+Hours and machine are not published. Not repeated here.
 
-Deviations: pixels are normalised with ImageNet's means and deviations, where the paper takes CIFAR's own; a last batch of
-16 images is left out of each epoch.
+Deviations: pixels are normalised with ImageNet's means and deviations, where the paper takes CIFAR's own; a last
+batch of 16 images is left out of each epoch.
 """
 
 from keras_vision.training.recipes.settings import Recipe

@@ -36,7 +36,7 @@ class Plan:
         decayed: variables under weight decay, of `variables`.
         memory: bytes, by what they are for; see `memory_of`.
         images_per_second: measured on `measured_steps` steps of a few images; None if there were none.
-        measured_steps: number of them.
+        measured_steps, measured_images: number of them, and of the images in each.
     """
 
     recipe: Recipe
@@ -53,6 +53,7 @@ class Plan:
     memory: dict[str, int]
     images_per_second: float | None
     measured_steps: int
+    measured_images: int
 
     @property
     def seconds(self) -> float | None:
@@ -101,6 +102,7 @@ def plan(
         memory_of(model, recipe, strategy.num_replicas_in_sync),
         _images_per_second(model, recipe, measure),
         measure,
+        min(recipe.step_images, _MEASURED_IMAGES),
     )
 
 
@@ -155,6 +157,6 @@ def _images_per_second(model: VisionModel, recipe: Recipe, measure: int) -> floa
     times = []
     for _ in range(measure + 1):
         start = time.perf_counter()
-        model.train_on_batch(images, [labels] * len(model.outputs) if len(model.outputs) > 1 else labels)
+        model.train_on_batch(images, (labels,) * len(model.outputs) if len(model.outputs) > 1 else labels)
         times.append(time.perf_counter() - start)
     return count / statistics.median(times[1:])

@@ -2,12 +2,12 @@
 
     keras-vision recipes run resnet-50 IMAGENET OUT
 
-SGD with batches of 256, momentum 0.9, weight decay 1e-4, a rate of 0.1 that is divided by 10 when the error plateaus, up
-to 600,000 updates, which are 120 epochs; the shorter side is anything from 256 to 480, a crop of 224, PCA colours. 22.85
-% top-1 and 6.71 % top-5 error on ten crops. Hours and machine are not published. Not repeated here.
+SGD with batches of 256, momentum 0.9, weight decay 1e-4, a rate of 0.1 that is divided by 10 when the error plateaus,
+up to 600,000 updates, which are 120 epochs; the shorter side is anything from 256 to 480, a crop of 224, PCA colours.
+22.85 % top-1 and 6.71 % top-5 error on ten crops. Hours and machine are not published. Not repeated here.
 
-Deviations: one crop here, which costs about a point and a half (`keras-vision evaluate --protocol` has ten crops). The
-paper does not say what a plateau is: five epochs. He's initial weights are uniform, at the same variance.
+Deviations: the paper does not say what a plateau is: five epochs without a better accuracy. Convolutions start from
+He's initialisation, uniform at the same variance.
 """
 
 from keras_vision.training.recipes.settings import Recipe
@@ -19,6 +19,7 @@ RECIPES = (
         model="ResNet50",
         model_settings=dict(layout="caffe"),
         data="ImageNet",
+        protocol="ten",
         epochs=120,
         batch_size=256,
         learning_rate=0.1,

@@ -13,7 +13,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_vision.data import LabelledImages
 from keras_vision.errors import KerasVisionError
+from keras_vision.evaluation import evaluate
 from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
 from keras_vision.training.loop import train
@@ -39,8 +41,8 @@ def run_recipe(
     """Train and evaluate; what metrics.json holds.
 
     `out` then holds recipe.json (the settings), model.keras (float32, without side classifiers, with the average of the
-    weights where the recipe has one) and metrics.json: loss, top-1 and top-5 accuracy on the validation images, one
-    crop each, and the metrics of each epoch. While training it holds snapshot.npz.
+    weights where the recipe has one) and metrics.json: top-1 and top-5 accuracy on the validation images, by the
+    recipe's protocol, and the metrics of each epoch. While training it holds snapshot.npz.
 
     Args:
         recipe: settings.
@@ -72,7 +74,7 @@ def _run(
     if chief:
         with whole_file(out / MODEL, overwrite=True) as temporary:
             plain.save(temporary)
-    outcome = {**_evaluated(recipe, plain, parts), "images": len(parts[1]), "result": recipe.result, "history": history}
+    outcome = {**_evaluated(recipe, plain, parts[1]), "history": history}
     if chief:
         with whole_file(out / METRICS, overwrite=True) as temporary:  # the mark of a finished run
             temporary.write_text(json.dumps(outcome, indent=1))
@@ -155,12 +157,14 @@ def _trained(
     return model, history
 
 
-def _evaluated(recipe: Recipe, model: VisionModel, parts: building.Parts) -> dict[str, float]:
-    """Cross-entropy and accuracies of the model that is kept; compiles it, so it is saved before."""
-    model.compile(
-        loss="sparse_categorical_crossentropy",
-        metrics=building.accuracies(len(parts[0].class_names)),
-        jit_compile=False,
+def _evaluated(recipe: Recipe, model: VisionModel, images: LabelledImages) -> dict[str, Any]:
+    """Accuracies of the model that is kept, on the paper's views of each image."""
+    scores = evaluate(model, images, recipe.protocol, batch_size=recipe.step_images)
+    return dict(
+        top1=scores.top1,
+        top5=scores.top5,
+        top1_interval=scores.top1_interval,
+        protocol=recipe.protocol,
+        images=scores.n,
+        result=recipe.result,
     )
-    validation = building.pipelines(recipe, model, parts)[1]
-    return {key: float(value) for key, value in model.evaluate(validation.epoch(0), verbose=0, return_dict=True).items()}

@@ -42,15 +42,16 @@ class Recipe:
             `patience` epochs without a better validation accuracy, at most `drops` times.
         warm_up_rate: learning rate of the first `warm_up_steps` updates, of "step".
         rates: name prefix of layers to the factor of their learning rate; others have 1.
-        weight_decay: factor of the decay. As in the papers it is the gradient of an L2 penalty, `weight_decay / 2` times
-            the sum of squares, and goes through momentum; with `decoupled`, Keras' own `weight_decay`, which takes
-            `learning_rate * weight_decay` of each weight away beside the update.
+        weight_decay: factor of the decay. As in the papers it is the gradient of an L2 penalty, `weight_decay / 2`
+            times the sum of squares, and goes through momentum; with `decoupled`, Keras' own `weight_decay`, which
+            takes `learning_rate * weight_decay` of each weight away beside the update.
         decay_all: also decay biases and what norms learn; else kernels alone.
         clip: largest norm of the gradient of all weights, on each replica.
         label_smoothing: share of the labels that goes to all classes alike.
         auxiliary_weight: of each side classifier's loss, where the model has some.
         average: decay of a running average of the weights, which evaluation uses; None for none.
         augment: one of `AUGMENTATIONS`, with `augment_settings` as its keywords.
+        protocol: views of an image in the evaluation at the end, a name in `keras_vision.evaluation.PROTOCOLS`.
         precision: one of `PRECISIONS`.
         sync_batch_norm: statistics over all replicas.
         start: weights to start from: a path, or a name of the model's card; None for random ones.
@@ -95,6 +96,7 @@ class Recipe:
     average: float | None = None
     augment: str = "none"
     augment_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    protocol: str = "single"
     precision: str = "float32"
     sync_batch_norm: bool = False
     start: str | None = None

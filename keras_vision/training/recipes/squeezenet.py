@@ -6,7 +6,8 @@ SGD at a rate of 0.04 that falls linearly to 0: 57.5 % top-1 and 80.3 % top-5 ac
 published. Not repeated here.
 
 The paper leaves the rest to the authors' solver file for Caffe, which was not at hand to check: batches of 512 in 16
-parts of 32, 170,000 updates, which are 68 epochs, momentum 0.9, an L2 penalty of 2e-4, random crops and mirror images.
+parts of 32, 170,000 updates, which are 68 epochs, momentum 0.9, an L2 penalty of 2e-4, random crops and mirror
+images.
 
 Deviations: Caffe's data were squashed to 256 x 256 pixels, here the crop is from the middle square of 256.
 """
