@@ -45,8 +45,8 @@ def main() -> None:
     parser.add_argument("archives", type=Path)
     parser.add_argument("--images", type=int, default=200, help="training images of each class")
     parser.add_argument("--test", type=int, default=100, help="test images of each class")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
     base = dataclasses.replace(find_recipe("squeezenet-transfer"), epochs=arguments.epochs)
     runs = {"fine-tuned": dataclasses.replace(base, start=str(arguments.weights))}

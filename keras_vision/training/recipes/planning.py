@@ -18,7 +18,7 @@ from keras_vision.training.recipes import building
 from keras_vision.training.recipes.data_sets import training_and_validation
 from keras_vision.training.recipes.settings import Recipe
 
-_MEASURED_IMAGES = 4
+_MEASURED = 20e9  # multiply-adds forwards in a measured step, about
 _SHOWN_RATES = 6
 
 
@@ -102,7 +102,7 @@ def plan(
         memory_of(model, recipe, strategy.num_replicas_in_sync),
         _images_per_second(model, recipe, measure),
         measure,
-        min(recipe.step_images, _MEASURED_IMAGES),
+        _measured_images(model, recipe),
     )
 
 
@@ -151,7 +151,7 @@ def _images_per_second(model: VisionModel, recipe: Recipe, measure: int) -> floa
     """The median of some steps on random images, after a first that traces the graph."""
     if not measure:
         return None
-    count, rng = min(recipe.step_images, _MEASURED_IMAGES), np.random.default_rng(0)
+    count, rng = _measured_images(model, recipe), np.random.default_rng(0)
     images = rng.normal(0, 1, (count, recipe.size, recipe.size, 3)).astype("float32")
     labels = rng.integers(0, model.outputs[0].shape[-1], count)
     times = []
@@ -160,3 +160,8 @@ def _images_per_second(model: VisionModel, recipe: Recipe, measure: int) -> floa
         model.train_on_batch(images, (labels,) * len(model.outputs) if len(model.outputs) > 1 else labels)
         times.append(time.perf_counter() - start)
     return count / statistics.median(times[1:])
+
+
+def _measured_images(model: VisionModel, recipe: Recipe) -> int:
+    """As many as take a second or so on a small machine; at least two, for batch norm."""
+    return min(recipe.step_images, max(2, int(_MEASURED // (model.card.multiply_adds or _MEASURED))))
