@@ -41,6 +41,7 @@ def find_recipe(name: str) -> Recipe:
     """
     if name in RECIPES:
         return RECIPES[name]
-    near = difflib.get_close_matches(name.lower(), RECIPES, n=3)
+    begin = [known for known in RECIPES if name and known.startswith(name.lower())]
+    near = begin or difflib.get_close_matches(name.lower(), RECIPES, n=3)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(RECIPES)}."
     raise KerasVisionError(f"no recipe is called {name!r}. {hint}")
