@@ -82,7 +82,9 @@ def test_inceptions_rate_falls_every_two_epochs():
 
 def test_squeezenets_rate_falls_linearly_to_nothing():
     total = 68 * STEPS
-    np.testing.assert_allclose(rates_of(find_recipe("squeezenet")), [0.04 * (1 - s / total) for s in range(total)], 1e-4)
+    np.testing.assert_allclose(
+        rates_of(find_recipe("squeezenet")), [0.04 * (1 - s / total) for s in range(total)], 1e-4
+    )
 
 
 def test_accumulation_counts_parts_of_a_batch_as_steps():

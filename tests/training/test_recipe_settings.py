@@ -102,13 +102,13 @@ def test_wrong_settings_are_named(pair, says):
 
 
 def test_a_misspelled_recipe_is_named():
-    with pytest.raises(KerasVisionError, match="no recipe is called 'resnet-20'. Did you mean resnet-20-cifar"):
+    with pytest.raises(KerasVisionError, match=r"no recipe is called 'resnet-20'. Did you mean resnet-20-cifar"):
         find_recipe("resnet-20")
 
 
 def test_augmentations_have_their_own_settings(many):
     recipe = with_settings(find_recipe("resnet-20-cifar"), ['augment_settings={"padding": 4}'])
-    with pytest.raises(KerasVisionError, match="augment_settings=.*unexpected keyword"):
+    with pytest.raises(KerasVisionError, match=r"augment_settings=.*unexpected keyword"):
         plan(recipe, many, measure=0)
 
 
@@ -161,7 +161,7 @@ def test_folders_without_a_data_set(tmp_path):
 def test_batches_that_do_not_fit(many):
     recipe, parts = find_recipe("squeezenet"), training_and_validation(many)
     building.check_fits(recipe, parts, 1)
-    with pytest.raises(KerasVisionError, match="batch_size=4 in 2 parts leaves 2 images a step for 3 replicas; .* 6"):
+    with pytest.raises(KerasVisionError, match=r"batch_size=4 in 2 parts leaves 2 images a step for 3 replicas; .* 6"):
         building.check_fits(with_settings(recipe, ["batch=4", "accumulation=2"]), parts, 3)
     with pytest.raises(KerasVisionError, match="accumulation=16 on 2 replicas, which Keras' optimizers cannot do"):
         building.check_fits(recipe, parts, 2)

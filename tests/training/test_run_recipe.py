@@ -13,6 +13,7 @@ from keras_vision.applications import VGG11, VGG16, GoogLeNet
 from keras_vision.errors import KerasVisionError
 from keras_vision.training import find_recipe, run_recipe, with_settings
 from keras_vision.training.recipes import building
+from keras_vision.training.recipes.data_sets import training_and_validation
 from keras_vision.training.recipes.running import copy_layers
 
 SMALL = dataclasses.replace(
@@ -67,7 +68,7 @@ def test_a_run_leaves_a_model_and_its_metrics(finished, data):
     assert json.loads((finished / "recipe.json").read_text())["model_settings"] == {"n": 1}
     model = keras.models.load_model(finished / "model.keras")
     assert model.labels == ("dark", "light")
-    images, labels = next(iter(building.pipelines(SMALL, model, _parts(data))[1].batches(0)))
+    images, labels = next(iter(building.pipelines(SMALL, model, training_and_validation(data))[1].batches(0)))
     predicted = model.predict(images, verbose=0).argmax(1)
     assert np.mean(predicted == np.asarray(labels)) == metrics["top1"]
 
@@ -112,8 +113,11 @@ def test_a_snapshot_of_another_model_is_refused(finished, data, tmp_path):
 
 def test_overwrite_starts_anew(finished, data, tmp_path):
     shutil.copytree(finished, tmp_path / "out")
-    once = dataclasses.replace(SMALL, epochs=1, decay_epochs=())
-    assert len(run_recipe(once, data, tmp_path / "out", overwrite=True)["history"]) == 1
+    other = dataclasses.replace(SMALL, seed=1)
+    with pytest.raises(Stop):
+        run_recipe(other, data, tmp_path / "out", overwrite=True, callbacks=[StopAt(0)])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["recipe.json"]
+    assert json.loads((tmp_path / "out" / "recipe.json").read_text())["seed"] == 1
 
 
 def test_half_precision_averages_and_large_epsilon_end_in_a_float32_model(data, tmp_path):
@@ -177,12 +181,6 @@ def test_both_stages_of_vgg_are_trained(data, tmp_path):
     run_recipe(with_settings(find_recipe("vgg-d"), [*settings, "protocol=single"]), data, tmp_path / "out")
     a, d = (keras.models.load_model(tmp_path / "out" / part / "model.keras") for part in ("stage", "."))
     assert (a.card.name, d.card.name) == ("VGG11", "VGG16")
-
-
-def _parts(data):
-    from keras_vision.training.recipes.data_sets import training_and_validation
-
-    return training_and_validation(data)
 
 
 def _meta():
