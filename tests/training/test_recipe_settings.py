@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from small_data import names_only
 
+from keras_vision.data import augment
 from keras_vision.errors import KerasVisionError
-from keras_vision.training import RECIPES, find_recipe, plan, with_settings
+from keras_vision.evaluation import protocol
+from keras_vision.registry import find
+from keras_vision.training import RECIPES, find_recipe, plan, schedule_of, with_settings
 from keras_vision.training.recipes import building
 from keras_vision.training.recipes.data_sets import training_and_validation
 
@@ -42,8 +45,26 @@ def test_cifar_rates_fall_at_32_and_48_thousand_updates():
 
 
 @pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_names_a_model_an_augmentation_a_schedule_and_a_protocol(name):
+    recipe = find_recipe(name)
+    assert find(recipe.model).name == recipe.model
+    assert protocol(recipe.protocol).count >= 1
+    steps = 391
+    schedule = schedule_of(recipe, steps)
+    last = schedule(recipe.epochs * steps - 1) if callable(schedule) else schedule
+    assert 0 < float(last) <= recipe.learning_rate
+    if recipe.augment != "none":
+        assert getattr(augment, recipe.augment)(**recipe.augment_settings).geometry is not None
+
+
+LARGE = ("vgg-d", "bn-x5", "resnet-50", "resnet-110-cifar", "densenet-bc-cifar", "se-resnet-50")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in RECIPES]
+)
 def test_every_recipe_builds_at_its_own_settings(name, many):
-    """With random weights, and the sizes of its network's own card."""
+    """With random weights."""
     recipe = dataclasses.replace(find_recipe(name), start=None)
     planned = plan(recipe, many, measure=0)
     assert planned.steps == 2048 // recipe.step_images

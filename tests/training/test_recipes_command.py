@@ -78,13 +78,6 @@ def test_wrong_arguments_are_one_error(arguments, says, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_is_one_line(tmp_path):
-    command = [sys.executable, "-m", "keras_vision.cli.main", "recipes", "run", "vgg", tmp_path, tmp_path / "out"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: no recipe is called 'vgg'. Did you mean vgg-d?")
-
-
 @pytest.mark.slow
 def test_two_replicas_give_what_one_gives_with_synchronised_batch_norm(data, tmp_path):
     """Without augmentation and dropout, the loss of each epoch."""
