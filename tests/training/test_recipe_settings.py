@@ -1,6 +1,5 @@
 """The recipes' settings: the papers' numbers, what the command line may change, and what is refused."""
 
-import dataclasses
 import struct
 
 import numpy as np
@@ -64,8 +63,7 @@ LARGE = ("vgg-d", "bn-x5", "resnet-50", "resnet-110-cifar", "densenet-bc-cifar",
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in RECIPES]
 )
 def test_every_recipe_builds_at_its_own_settings(name, many):
-    """With random weights."""
-    recipe = dataclasses.replace(find_recipe(name), start=None)
+    recipe = find_recipe(name)
     planned = plan(recipe, many, measure=0)
     assert planned.steps == 2048 // recipe.step_images
     assert planned.classes == 2
@@ -125,6 +123,12 @@ def test_wrong_settings_are_named(pair, says):
 def test_a_misspelled_recipe_is_named():
     with pytest.raises(KerasVisionError, match=r"no recipe is called 'resnet-20'. Did you mean resnet-20-cifar"):
         find_recipe("resnet-20")
+
+
+def test_weights_to_start_from_are_looked_for(many):
+    recipe = with_settings(find_recipe("squeezenet-transfer"), ["start=nowhere/weights.npz"])
+    with pytest.raises(KerasVisionError, match=r"start='nowhere/weights\.npz': no such file"):
+        plan(recipe, many, measure=0)
 
 
 def test_augmentations_have_their_own_settings(many):

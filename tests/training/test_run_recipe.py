@@ -10,6 +10,7 @@ import pytest
 from small_data import class_folders
 
 from keras_vision.applications import VGG11, VGG16, GoogLeNet
+from keras_vision.data import unpack
 from keras_vision.errors import KerasVisionError
 from keras_vision.training import find_recipe, run_recipe, with_settings
 from keras_vision.training.recipes import building
@@ -186,3 +187,23 @@ def test_both_stages_of_vgg_are_trained(data, tmp_path):
 def _meta():
     place = dict(epoch=1, step=0, history=[], stopped=False)
     return json.dumps(dict(place=place, callbacks=[], replicas=1, rate=None)).encode()
+
+
+# --------------------------------------------------------------------------------------------- transfer, real
+
+
+@pytest.mark.slow
+def test_fine_tuning_squeezenet_beats_training_it_from_scratch(shared, tmp_path):
+    """100 photographs of each of CIFAR-10's classes, three epochs of each."""
+    unpacked = unpack(shared / "data" / "cifar10_jpeg" / "cifar10_jpeg_test.tar.gz", tmp_path / "all") / "test"
+    for folder in unpacked.iterdir():
+        files = sorted(folder.iterdir())
+        for part, chosen in (("train", files[:100]), ("val", files[100:150])):
+            (tmp_path / "data" / part / folder.name).mkdir(parents=True)
+            for file in chosen:
+                file.rename(tmp_path / "data" / part / folder.name / file.name)
+    base = dataclasses.replace(find_recipe("squeezenet-transfer"), epochs=3)
+    tuned = dataclasses.replace(base, start=str(shared / "weights" / "squeezenet_v1.1.npz"))
+    scratch = dataclasses.replace(base, start=None, learning_rate=0.04, rates={})
+    better = run_recipe(tuned, tmp_path / "data", tmp_path / "tuned")["top1"]
+    assert better > run_recipe(scratch, tmp_path / "data", tmp_path / "scratch")["top1"] + 0.05

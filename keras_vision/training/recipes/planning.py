@@ -6,12 +6,14 @@ import dataclasses
 import os
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vision.errors import KerasVisionError
 from keras_vision.model import VisionModel
 from keras_vision.training.optimisation import is_kernel
 from keras_vision.training.recipes import building
@@ -76,12 +78,15 @@ def plan(
             none.
 
     Raises:
-        KerasVisionError: as of `run_recipe`, but for what is in its `out`.
+        KerasVisionError: as of `run_recipe`, but for what is in its `out` and in the weights to start from, which are
+            not read.
     """
     strategy = strategy or tf.distribute.get_strategy()
     parts = training_and_validation(data, recipe.seed)
     building.check_fits(recipe, parts, strategy.num_replicas_in_sync)
-    model = building.network(recipe, len(parts[0].class_names))
+    if recipe.start is not None and Path(recipe.start).suffix and not Path(recipe.start).is_file():
+        raise KerasVisionError(f"start={recipe.start!r}: no such file.")
+    model = building.network(recipe, len(parts[0].class_names), start=False)  # nothing is fetched for a plan
     steps = building.pipelines(recipe, model, parts)[0].steps
     building.compiled(recipe, model, steps, strategy.num_replicas_in_sync)
     model.optimizer.build(model.trainable_variables)
