@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from keras_vision.cli.run_recipe import list_, run
+
 recipes = typer.Typer(help="Train what a paper trained, and draw or print its result.", no_args_is_help=True)
-
-
-@recipes.callback()
-def _group() -> None:
-    """Keeps the recipe's name on the command line while there is only one."""
+recipes.command("list")(list_)
+recipes.command()(run)
 
 
 @recipes.command()
@@ -24,8 +23,8 @@ def batch_norm(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture if it is there.")] = False,
 ) -> None:
     """Batch norm (2015), Figure 1: MNIST with and without it, and what goes into a sigmoid."""
-    from keras_vision.training.recipes.batch_norm import run
+    from keras_vision.training.recipes import batch_norm as recipe
 
-    for name, curves in run(data, out, steps, seed, overwrite).items():
+    for name, curves in recipe.run(data, out, steps, seed, overwrite).items():
         typer.echo(f"{name}: {curves.accuracy[-1]:.2%} of the test images after {curves.steps[-1]:,} steps")
     typer.echo(f"picture: {out}")

@@ -14,12 +14,18 @@ from keras_vision.training.multi_label import groups_of, logits_model, multi_lab
 from keras_vision.training.multi_label_loss import MultiLabelCrossentropy
 from keras_vision.training.multi_label_run import MultiLabelOutcome, MultiLabelRun, most_frequent, train_multi_label
 from keras_vision.training.multi_optimizer import MultiOptimizer
+from keras_vision.training.optimisation import add_l2, optimizer_of, schedule_of
 from keras_vision.training.outcome import Outcome
+from keras_vision.training.recipes.catalogue import RECIPES, find_recipe
+from keras_vision.training.recipes.planning import Plan, plan
+from keras_vision.training.recipes.running import run_recipe
+from keras_vision.training.recipes.settings import Recipe, with_settings
 from keras_vision.training.strategy import strategy_of
 from keras_vision.training.synchronized import synchronized
 
 __all__ = [
     "DREAL",
+    "RECIPES",
     "Distiller",
     "HistoryFile",
     "ManifoldMixUp",
@@ -29,21 +35,30 @@ __all__ = [
     "MultiLabelRun",
     "MultiOptimizer",
     "Outcome",
+    "Plan",
+    "Recipe",
     "Run",
     "SmoothedCrossentropy",
     "TwoStageSmoothing",
+    "add_l2",
     "attention_modules",
     "board",
     "distillation_loss",
+    "find_recipe",
     "fine_tune",
     "groups_of",
     "logits_model",
     "most_frequent",
     "multi_label_classifier",
+    "optimizer_of",
+    "plan",
+    "run_recipe",
+    "schedule_of",
     "smooth_labels",
     "strategy_of",
     "synchronized",
     "train",
     "train_head_only",
     "train_multi_label",
+    "with_settings",
 ]
