@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from keras_vision.cli.loading import DEFAULT, parse_weights
 from keras_vision.cli.printing import printable
+from keras_vision.cli.progress import progress_bar, training_bar
 
 if TYPE_CHECKING:
     from keras_vision.data import MultiLabelImages
@@ -75,7 +76,9 @@ def multi_label(
     console = Console()
     found = _images(table, images, suffix, columns, groups, skip, console)
     try:
-        outcome = train_multi_label(run, found, out, [_printer(console)], overwrite)
+        with progress_bar(console) as progress:
+            bar = training_bar(progress, run.epochs, run.batch_size)
+            outcome = train_multi_label(run, found, out, [bar], overwrite)
     except KeyboardInterrupt:
         how = "the same command, without --overwrite," if overwrite else "the same command"
         console.print(f"interrupted; {how} goes on after the last snapshot in {out}", markup=False)
@@ -116,22 +119,6 @@ def _images(
     if len(found.skipped) > _NAMED:
         console.print(f"and {len(found.skipped) - _NAMED} more")
     return found
-
-
-def _printer(console: Console) -> Any:
-    """A Keras callback that prints a line at the end of each epoch."""
-    import keras
-
-    class Printer(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            part = "all layers" if all(layer.trainable for layer in self.model.layers) else "classifier"
-            console.print(
-                f"{part}, epoch {epoch + 1:3d}  loss {logs['loss']:.3f}  F2 {logs['f2']:.3f}  "
-                f"validation loss {logs['val_loss']:.3f}  F2 {logs['val_f2']:.3f}",
-                highlight=False,
-            )
-
-    return Printer()
 
 
 def _print(outcome: MultiLabelOutcome, out: Path, console: Console) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from keras_vision.cli.printing import printable
+from keras_vision.cli.progress import progress_bar, training_bar
 
 if TYPE_CHECKING:
     from keras_vision.training import Plan
@@ -48,9 +49,9 @@ def run(
         _print(plan(recipe, data, chosen), chosen.num_replicas_in_sync, console)
         return
     try:
-        outcome = run_recipe(
-            recipe, data, out, strategy=chosen, callbacks=[_lines(console, recipe.epochs)], overwrite=overwrite
-        )
+        with progress_bar(console) as progress:
+            bar = training_bar(progress, recipe.epochs, recipe.step_images)
+            outcome = run_recipe(recipe, data, out, strategy=chosen, callbacks=[bar], overwrite=overwrite)
     except KeyboardInterrupt:
         how = "the same command, without --overwrite," if overwrite else "the same command"
         console.print(printable(f"interrupted; {how} goes on after the last snapshot in {out}"), markup=False)
@@ -63,17 +64,6 @@ def run(
         highlight=False,
         soft_wrap=True,
     )
-
-
-def _lines(console: Console, epochs: int) -> Any:
-    """A callback that prints the metrics of each epoch."""
-    import keras
-
-    def line(epoch: int, logs: Any) -> None:
-        metrics = "  ".join(f"{key} {value:.4g}" for key, value in (logs or {}).items())
-        console.print(f"epoch {epoch + 1}/{epochs}  {metrics}", markup=False, highlight=False, soft_wrap=True)
-
-    return keras.callbacks.LambdaCallback(on_epoch_end=line)
 
 
 def _print(plan: Plan, replicas: int, console: Console) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from keras_vision.cli.loading import DEFAULT, parse_weights
 from keras_vision.cli.printing import printable
+from keras_vision.cli.progress import progress_bar, training_bar
 from keras_vision.errors import KerasVisionError
 
 if TYPE_CHECKING:
     from keras_vision.data import LabelledImages
-    from keras_vision.training import Outcome, Run
+    from keras_vision.training import Outcome
 
 DIGITS = "digits"
 _DIGITS_SIZE = 48
@@ -42,6 +41,9 @@ def train(
     augment: Annotated[str, typer.Option(help="crop, cifar, inception or none.")] = "crop",
     skip: Annotated[Path | None, typer.Option(help="List of files to leave out, as `data scan` writes it.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of split, order, augmentation and random weights.")] = 0,
+    sync_batch_norm: Annotated[
+        bool, typer.Option("--sync-batch-norm", help="Statistics of batch norm over all replicas.")
+    ] = False,
     strategy: Annotated[str, typer.Option(help="none, mirrored (all GPUs) or multiworker (TF_CONFIG).")] = "none",
     replicas: Annotated[int | None, typer.Option(min=1, help="GPUs, or parts of the CPU, of 'mirrored'.")] = None,
     minutes: Annotated[float, typer.Option(min=0, help="Between snapshots within an epoch.")] = 5.0,
@@ -76,6 +78,7 @@ def train(
         batch_size=batch_size,
         learning_rate=learning_rate,
         augment=augment,
+        sync_batch_norm=sync_batch_norm,
         seed=seed,
     )
     console = Console()
@@ -83,12 +86,12 @@ def train(
     for file, reason in images.skipped:
         console.print(printable(f"skipped {file}: {reason}"), markup=False)
     try:
-        with _progress(console) as progress:
+        with progress_bar(console) as progress:
             outcome = fine_tune(
                 run,
                 images,
                 out,
-                [_callback(progress, run)],
+                [training_bar(progress, run.epochs, run.batch_size)],
                 overwrite,
                 strategy=where,
                 every=60 * minutes,
@@ -111,54 +114,9 @@ def _images(data: str, skip: Path | None, console: Console) -> LabelledImages:
                 f"--skip {skip} goes with a folder of images; the digits have no files to leave out."
             )
         return digits()
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("checking images", total=None, metrics="")
         return image_folder(data, lambda done, total: progress.update(task, completed=done, total=total), skip)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[metrics]}"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-
-
-def _callback(progress: Progress, run: Run) -> Any:
-    """A Keras callback that moves one bar over all epochs and prints a line at the end of each."""
-    import keras
-
-    class Bar(keras.callbacks.Callback):
-        task = progress.add_task("training", total=None, metrics="")
-
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.steps, self.first, self.began = self.params["steps"], -1, 0.0
-            self.done = epoch * self.steps
-            progress.update(
-                self.task,
-                description=f"epoch {epoch + 1}/{run.epochs}",
-                total=run.epochs * self.steps,
-                completed=self.done,
-            )
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if self.first < 0:  # the first step compiles
-                self.first, self.began = batch, time.perf_counter()
-            rate = (batch - self.first) * run.batch_size / max(time.perf_counter() - self.began, 1e-9)
-            metrics = f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}, {rate:,.0f} images/s"
-            progress.update(self.task, completed=self.done + batch + 1, metrics=metrics)
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            progress.console.print(
-                f"epoch {epoch + 1:3d}  loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}  "
-                f"validation loss {logs['val_loss']:.3f}  accuracy {logs['val_accuracy']:.1%}",
-                highlight=False,
-            )
-
-    return Bar()
 
 
 def _print(outcome: Outcome, out: Path, console: Console) -> None:

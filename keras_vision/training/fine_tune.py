@@ -25,6 +25,7 @@ from keras_vision.training.loop import train
 from keras_vision.training.outcome import REPORT, Outcome, finish
 from keras_vision.training.run_folder import BOARD, HISTORY, claim
 from keras_vision.training.strategy import is_chief
+from keras_vision.training.synchronized import synchronized
 
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.125  # the second of what the first leaves: 70 / 10 / 20 %
 AUGMENTATIONS: Mapping[str, Augmentation | None] = {
@@ -51,6 +52,7 @@ class Run:
             1e-4 from trained ones. The classifier alone trains at 1e-3.
         augment: of `AUGMENTATIONS`: "crop", a part of 80 to 100 % of the area, which keeps the class of any picture,
             digits too; "cifar" and "inception" as in `kv.data.augment`, which mirror; or "none".
+        sync_batch_norm: take the statistics of batch norm over all replicas.
         seed: of the split, the shuffling, the augmentation and the random weights.
     """
 
@@ -63,6 +65,7 @@ class Run:
     batch_size: int = 32
     learning_rate: float | None = None
     augment: str = "crop"
+    sync_batch_norm: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -114,6 +117,7 @@ def fine_tune(
     keras.utils.set_random_seed(run.seed)
     with strategy.scope():
         model = _model(run, run.weights, images.class_names)
+        model = synchronized(model) if run.sync_batch_norm else model
     settings, products = dataclasses.asdict(run), (REPORT, "saved_model", "model.tflite")
     folder = claim(out, settings, images.fingerprint(), strategy, products=products, overwrite=overwrite)
     batches = _pipelines(run, model, training, validation, strategy)

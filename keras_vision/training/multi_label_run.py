@@ -12,17 +12,20 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_vision.data import LabelGroups, MultiLabelImages, Pipeline, split_multi_label
 from keras_vision.errors import KerasVisionError
 from keras_vision.evaluation import SampleFBeta, Thresholds, f_beta, predict_labels, search_thresholds
 from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
+from keras_vision.training.history_file import HistoryFile
 from keras_vision.training.loop import Epochs, train
 from keras_vision.training.multi_label import logits_model, multi_label_classifier, train_head_only
 from keras_vision.training.multi_label_loss import MultiLabelCrossentropy
+from keras_vision.training.run_folder import HISTORY, METRICS, MODEL, claim
 
-RUN, MODEL, THRESHOLDS, METRICS, SNAPSHOTS = "run.json", "model.keras", "thresholds.json", "metrics.json", "snapshots"
+THRESHOLDS = "thresholds.json"
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.125  # the second of what the first leaves: 70 / 10 / 20 %
 
 
@@ -94,8 +97,8 @@ def train_multi_label(
 ) -> MultiLabelOutcome:
     """Train, search thresholds on a tenth of the images, measure F2 on a held-out fifth.
 
-    `out` then holds model.keras, thresholds.json and metrics.json. If interrupted, the same call goes on after the
-    last snapshot (`kv.training.train`). The weights are those of the last epoch.
+    `out` then holds model.keras, thresholds.json, metrics.json, history.csv and run.json. If interrupted, the same call
+    goes on after the last snapshot (`kv.training.train`). The weights are those of the last epoch.
 
     Args:
         run: settings.
@@ -113,12 +116,15 @@ def train_multi_label(
     rest, test = split_multi_label(images, TEST_FRACTION, run.seed)
     training, validation = split_multi_label(rest, VALIDATION_FRACTION, run.seed)
     _check_positives(training)
-    snapshots = _prepare(run, images, out, overwrite)
+    strategy, products = tf.distribute.get_strategy(), (THRESHOLDS,)
+    settings = dataclasses.asdict(run)
+    snapshots = claim(out, settings, _fingerprint(images), strategy, products=products, overwrite=overwrite)
     keras.utils.set_random_seed(run.seed)
     shape = (run.size, run.size, 3)
     model = multi_label_classifier(run.model, groups, weights=run.weights, input_shape=shape)
     spec = dataclasses.replace(model.preprocessing, resize_shorter=run.size)  # the whole shorter side, no margin
     model.with_card(dataclasses.replace(model.card, preprocessing=spec))
+    callbacks = [HistoryFile(out / HISTORY), *callbacks]
     _fit(run, model, groups, training, validation, snapshots, callbacks)
     outcome, thresholds = _measured(run, model, groups, training, validation, test)
     with whole_file(out / MODEL, overwrite=True) as temporary:
@@ -156,20 +162,21 @@ def _fit(
     spec, batch = model.preprocessing, run.batch_size
     held_out = Pipeline(validation, spec, batch).epoch(0)
     trained = logits_model(model)
-    for head_only, epochs in ((True, run.head_epochs), (False, run.epochs - run.head_epochs)):
-        if not epochs:
+    batches = Pipeline(training, spec, batch, seed=run.seed)
+    for head_only, first, last in ((True, 0, run.head_epochs), (False, run.head_epochs, run.epochs)):
+        if first == last:
             continue
-        # another order than the epochs of the head
-        batches = Pipeline(training, spec, batch, seed=2 * run.seed + head_only)
         train_head_only(trained, head_only)
         metric = SampleFBeta(groups=groups.positions, from_logits=True, name="f2")
         loss = MultiLabelCrossentropy(groups.positions, from_logits=True)
-        rate = _rate(run, head_only, epochs * batches.steps)
+        rate = _rate(run, head_only, (last - first) * batches.steps)
         trained.compile(keras.optimizers.Adam(rate, clipnorm=1.0), loss, metrics=[metric], jit_compile=False)
         train(
             trained,
             _epochs(batches),
-            epochs=epochs,
+            epochs=last,
+            initial_epoch=first,
+            steps_per_epoch=batches.steps,
             validation=held_out,
             callbacks=callbacks,
             snapshots=snapshots / ("head.npz" if head_only else "all.npz"),
@@ -224,28 +231,8 @@ def _check_positives(images: MultiLabelImages) -> None:
         )
 
 
-def _prepare(run: MultiLabelRun, images: MultiLabelImages, out: Path, overwrite: bool) -> Path:
-    """The folder of snapshots of a new or interrupted run."""
+def _fingerprint(images: MultiLabelImages) -> str:
     digest = hashlib.sha256(repr(images.class_names).encode() + np.ascontiguousarray(images.labels).tobytes())
     for source in images.sources:
         digest.update(source.tobytes() if isinstance(source, np.ndarray) else str(source).encode() + b"\0")
-    settings = json.dumps({**dataclasses.asdict(run), "fingerprint": digest.hexdigest()}, indent=1)
-    if out.exists() and not out.is_dir():
-        raise KerasVisionError(f"{out} is a file; give a folder.")
-    if out.exists() and any(out.iterdir()) and not (out / RUN).exists():
-        raise KerasVisionError(f"{out} is not empty and holds no run; give another folder.")
-    if (out / RUN).exists() and not overwrite:
-        if (out / RUN).read_text() != settings:
-            raise KerasVisionError(
-                f"{out} holds a run with other settings or other images; give another folder, or overwrite it."
-            )
-        if (out / METRICS).exists():
-            raise KerasVisionError(f"{out} holds this run, finished; give another folder, or overwrite it.")
-    if overwrite:
-        shutil.rmtree(out / SNAPSHOTS, ignore_errors=True)
-        for name in (MODEL, THRESHOLDS, METRICS):
-            (out / name).unlink(missing_ok=True)
-    with whole_file(out / RUN, overwrite=True) as temporary:
-        temporary.write_text(settings)
-    (out / SNAPSHOTS).mkdir(exist_ok=True)
-    return out / SNAPSHOTS
+    return digest.hexdigest()

@@ -44,7 +44,7 @@ def claim(
     if is_chief(strategy):
         try:
             settings = json.loads(json.dumps(settings))
-            _prepare(out, settings, data, (RUN, HISTORY, METRICS, MODEL, CHECKPOINTS, BOARD, *products), overwrite)
+            _prepare(out, settings, data, products, overwrite)
             write_manifest(out / RUN, settings, data, strategy)
         except KerasVisionError as error:
             refused = error
@@ -58,7 +58,7 @@ def _prepare(out: Path, settings: Mapping[str, Any], data: str, products: Sequen
         raise KerasVisionError(f"{out} is a file; give a folder.")
     if out.exists() and any(path.name[0] != "." for path in out.iterdir()) and not (out / RUN).exists():
         raise KerasVisionError(f"{out} is not empty and holds no training run; give another folder.")
-    begun = (out / METRICS).exists() or any((out / CHECKPOINTS).glob("[!.]*"))
+    begun = any((out / CHECKPOINTS).glob("[!.]*")) or any((out / name).exists() for name in (METRICS, MODEL, *products))
     if begun and not overwrite:
         manifest = read_manifest(out / RUN)
         if (manifest["settings"], manifest["data"]) != (settings, data):
@@ -68,7 +68,7 @@ def _prepare(out: Path, settings: Mapping[str, Any], data: str, products: Sequen
         if (out / METRICS).exists():
             raise KerasVisionError(f"{out} holds this run, finished; give another folder, or --overwrite it.")
     else:
-        for name in products:
+        for name in (RUN, HISTORY, METRICS, MODEL, CHECKPOINTS, BOARD, *products):
             _remove(out / name)
     (out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     for half in (out / CHECKPOINTS).glob(".*"):  # what a killed run was writing

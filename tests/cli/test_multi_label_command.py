@@ -69,7 +69,7 @@ def test_ctrl_c_and_the_same_command_goes_on(folder, tmp_path):
     command = [str(part) for part in arguments(folder, out, "--skip", "--epochs", "4", "--head-epochs", "1")]
     process = subprocess.Popen([*COMMAND, *command], stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 300
-    while not (out / "snapshots/all.npz").exists():
+    while not (out / "checkpoints/all.npz").exists():
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -81,4 +81,4 @@ def test_ctrl_c_and_the_same_command_goes_on(folder, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "classifier, epoch" not in done.stdout  # finished before the interruption
     assert "all layers, epoch   1" not in done.stdout
-    assert not (out / "snapshots").exists()
+    assert not (out / "checkpoints").exists()

@@ -77,7 +77,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(finished, collages, tmp_pat
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         train_multi_label(RUN, collages, out, [Stop()])
-    assert (out / "snapshots/all.npz").exists()
+    assert (out / "checkpoints/all.npz").exists()
     assert not (out / "model.keras").exists()
     with pytest.raises(KerasVisionError, match="other settings or other images"):
         train_multi_label(dataclasses.replace(RUN, epochs=4), collages, out)

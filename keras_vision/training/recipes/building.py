@@ -85,8 +85,10 @@ def check_fits(recipe: Recipe, parts: Parts, replicas: int) -> None:
         )
 
 
-def pipelines(recipe: Recipe, model: VisionModel, parts: Parts) -> tuple[Pipeline, Pipeline]:
+def pipelines(recipe: Recipe, model: VisionModel, parts: Parts, replicas: int = 1) -> tuple[Pipeline, Pipeline]:
     """Batches of `recipe.step_images` for training, augmented and in another order in each epoch, and for validation.
+
+    On several replicas a last batch that is not full is left out, as one of them might get none of it.
 
     Raises:
         KerasVisionError: settings that the augmentation does not have.
@@ -99,7 +101,8 @@ def pipelines(recipe: Recipe, model: VisionModel, parts: Parts) -> tuple[Pipelin
         except TypeError as error:
             raise KerasVisionError(f"augment_settings={dict(recipe.augment_settings)}: {error}.") from error
     training = Pipeline(parts[0], spec, images, augment=changes, seed=recipe.seed, drop_remainder=True)
-    return training, Pipeline(parts[1], spec, min(images, len(parts[1])))
+    held_out = max(min(images, len(parts[1])) // replicas * replicas, 1)
+    return training, Pipeline(parts[1], spec, held_out, drop_remainder=replicas > 1)
 
 
 def compiled(recipe: Recipe, model: VisionModel, steps: int, replicas: int = 1) -> VisionModel:

@@ -18,14 +18,17 @@ from keras_vision.errors import KerasVisionError
 from keras_vision.evaluation import evaluate
 from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
+from keras_vision.training.history_file import HistoryFile
 from keras_vision.training.loop import train
 from keras_vision.training.moving_average import MovingAverage
 from keras_vision.training.optimisation import plateau_of
 from keras_vision.training.recipes import building
 from keras_vision.training.recipes.data_sets import training_and_validation
 from keras_vision.training.recipes.settings import Recipe
+from keras_vision.training.run_folder import CHECKPOINTS, HISTORY, METRICS, MODEL, claim
+from keras_vision.training.strategy import is_chief
 
-RECIPE, SNAPSHOT, MODEL, METRICS, STAGE = "recipe.json", "snapshot.npz", "model.keras", "metrics.json", "stage"
+SNAPSHOT, STAGE = "all.npz", "stage"
 
 
 def run_recipe(
@@ -40,9 +43,10 @@ def run_recipe(
 ) -> Mapping[str, Any]:
     """Train and evaluate; what metrics.json holds.
 
-    `out` then holds recipe.json (the settings), model.keras (float32, without side classifiers, with the average of the
-    weights where the recipe has one) and metrics.json: top-1 and top-5 accuracy on the validation images, by the
-    recipe's protocol, and the metrics of each epoch. While training it holds snapshot.npz.
+    `out` then holds run.json (settings and versions), history.csv (a row per epoch), model.keras (float32, without side
+    classifiers, with the average of the weights where the recipe has one) and metrics.json: top-1 and top-5 accuracy
+    on the validation images, by the recipe's protocol, and the metrics of each epoch. While training it holds
+    checkpoints/.
 
     Args:
         recipe: settings.
@@ -66,19 +70,19 @@ def _run(
 ) -> tuple[VisionModel, Mapping[str, Any]]:
     parts = training_and_validation(data, recipe.seed)
     building.check_fits(recipe, parts, strategy.num_replicas_in_sync)
-    _claim(out, recipe, parts, overwrite)
+    data_mark = " ".join(part.fingerprint() for part in parts)
+    folder = claim(out, dataclasses.asdict(recipe), data_mark, strategy, products=(STAGE,), overwrite=overwrite)
     first = _stage(recipe, data, out, strategy, callbacks, every)
     model, history = _trained(recipe, parts, out, strategy, callbacks, every, first)
     plain = building.without_sides(recipe, model, parts[0].class_names)  # on every worker: reading takes all of them
-    chief = strategy.cluster_resolver is None or not strategy.cluster_resolver.task_id
-    if chief:
+    if is_chief(strategy):
         with whole_file(out / MODEL, overwrite=True) as temporary:
             plain.save(temporary)
     outcome = {**_evaluated(recipe, plain, parts[1]), "history": history}
-    if chief:
-        with whole_file(out / METRICS, overwrite=True) as temporary:  # the mark of a finished run
+    if is_chief(strategy):
+        with whole_file(out / METRICS, overwrite=True) as temporary:
             temporary.write_text(json.dumps(outcome, indent=1))
-        (out / SNAPSHOT).unlink(missing_ok=True)
+        shutil.rmtree(folder)
     return plain, outcome
 
 
@@ -99,29 +103,6 @@ def copy_layers(source: keras.Model, target: keras.Model, names: Sequence[str]) 
         layers[1].set_weights(layers[0].get_weights())
 
 
-def _claim(out: Path, recipe: Recipe, parts: building.Parts, overwrite: bool) -> None:
-    """Make the folder this run's, if it is empty, holds the same run unfinished, or may be overwritten."""
-    marks = [part.fingerprint() for part in parts]
-    settings = json.dumps({**dataclasses.asdict(recipe), "data_fingerprints": marks}, indent=1)
-    if out.exists() and not out.is_dir():
-        raise KerasVisionError(f"{out} is a file; give a folder.")
-    if out.exists() and any(path.name[0] != "." for path in out.iterdir()) and not (out / RECIPE).exists():
-        raise KerasVisionError(f"{out} is not empty and holds no run of a recipe; give another folder.")
-    if (out / RECIPE).exists() and not overwrite:
-        if (out / RECIPE).read_text() != settings:
-            raise KerasVisionError(
-                f"{out} holds a run with other settings or other images; give another folder, or --overwrite it."
-            )
-        if (out / METRICS).exists():
-            raise KerasVisionError(f"{out} holds this run, finished; give another folder, or --overwrite it.")
-    elif (out / RECIPE).exists():
-        shutil.rmtree(out / STAGE, ignore_errors=True)
-        for name in (METRICS, SNAPSHOT, MODEL):
-            (out / name).unlink(missing_ok=True)
-    with whole_file(out / RECIPE, overwrite=True) as temporary:
-        temporary.write_text(settings)
-
-
 def _stage(recipe: Recipe, data: Any, out: Path, strategy: Any, callbacks: Any, every: float) -> keras.Model | None:
     """The model that this one starts from, trained in a folder of its own unless it was before."""
     if recipe.stage_model is None:
@@ -139,19 +120,21 @@ def _trained(
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         model = building.network(recipe, len(parts[0].class_names))
-        training, validation = building.pipelines(recipe, model, parts)
+        training, validation = building.pipelines(recipe, model, parts, replicas)
         building.compiled(recipe, model, training.steps, replicas)
     if first is not None:
         copy_layers(first, model, recipe.stage_layers)
-    own = [] if recipe.average is None else [MovingAverage(recipe.average, dynamic_decay=True)]
+    own: list[Any] = [] if recipe.average is None else [MovingAverage(recipe.average, dynamic_decay=True)]
+    table = HistoryFile(out / HISTORY, is_chief(strategy))
     history = train(
         model,
         building.epochs_of(model, training),
         epochs=recipe.epochs,
+        steps_per_epoch=training.steps,
         validation=building.for_all(model, validation.epoch(0)),
-        callbacks=[*own, *plateau_of(recipe, building.accuracy_name(model)), *callbacks],
+        callbacks=[*own, *plateau_of(recipe, building.accuracy_name(model)), table, *callbacks],
         strategy=strategy,
-        snapshots=out / SNAPSHOT,
+        snapshots=out / CHECKPOINTS / SNAPSHOT,
         every=every,
     )
     return model, history

@@ -1,0 +1,58 @@
+"""Progress bars, of files and of training."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    import keras
+    from rich.console import Console
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar with a description, a count, a field `metrics` and the time that is left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[metrics]}"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def training_bar(progress: Progress, epochs: int, batch_size: int) -> keras.callbacks.Callback:
+    """A callback that moves one bar over the steps of all epochs and prints a line at the end of each.
+
+    Args:
+        progress: of `progress_bar`.
+        epochs: in all.
+        batch_size: images of a step.
+    """
+    import keras
+
+    class Bar(keras.callbacks.Callback):
+        task = progress.add_task("training", total=None, metrics="")
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            steps, self.first, self.began = self.params["steps"], -1, 0.0
+            self.done = epoch * steps
+            progress.update(
+                self.task, description=f"epoch {epoch + 1}/{epochs}", total=epochs * steps, completed=self.done
+            )
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if self.first < 0:  # the first step compiles
+                self.first, self.began = batch, time.perf_counter()
+            rate = (batch - self.first) * batch_size / max(time.perf_counter() - self.began, 1e-9)
+            metrics = f"loss {float(logs['loss']):.3f}, {rate:,.0f} images/s"
+            progress.update(self.task, completed=self.done + batch + 1, metrics=metrics)
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            metrics = (f"{key.replace('val_', 'validation ')} {value:.4g}" for key, value in (logs or {}).items())
+            progress.console.print(f"epoch {epoch + 1:3d}  {'  '.join(metrics)}", highlight=False, soft_wrap=True)
+
+    return Bar()
