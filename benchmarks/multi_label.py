@@ -35,6 +35,7 @@ from keras_vision.evaluation import (
     predict_labels,
     search_thresholds,
 )
+from keras_vision.model import VisionModel
 from keras_vision.training import (
     MultiLabelCrossentropy,
     logits_model,
@@ -50,7 +51,8 @@ BATCH, HEAD_EPOCHS = 32, 2
 
 def fine_tuned(
     images: MultiLabelImages, groups: LabelGroups, size: int, weights: Path, epochs: int, peak: float, seed: int
-):
+) -> VisionModel:
+    """Head first, then all layers."""
     keras.utils.set_random_seed(seed)
     model = multi_label_classifier("SqueezeNetV1_1", groups, weights=weights, input_shape=(size, size, 3))
     trained = logits_model(model)

@@ -54,11 +54,16 @@ def encoded(image, orientation=1, form="JPEG", **options):
     return buffer.getvalue()
 
 
-def compare(content, geometry, channels=3, size=SIZE, found=lambda *given: show_encoded(*given[:-1])):
+def as_chosen(*given):
+    pixels, window = show_encoded(*given)
+    return pixels, *window
+
+
+def compare(content, geometry, channels=3, size=SIZE, found=as_chosen):
     """Greatest and mean difference to decoding everything."""
     pixels = decode_image(content, channels)
     expected_window = geometry(tf.shape(pixels)[:2], size, SEED)
-    shown, window = found(tf.constant(content), geometry, size, channels, SEED, 0.0)
+    shown, *window = found(tf.constant(content), geometry, size, channels, SEED, 0.0)
     for ours, expected in zip(window, expected_window, strict=True):
         np.testing.assert_array_equal(ours, expected)
     difference = np.abs(shown.numpy() - show(pixels, expected_window, size).numpy())
@@ -118,7 +123,7 @@ def without_exif(image, **options):
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("mirror", [False, True])
-@pytest.mark.parametrize("fractions", [((0.1, 0.25), (0.5, 0.4)), ((0.0, 0.0), (1.0, 1.0)), ((0.62, 0.7), (0.33, 0.3))])
+@pytest.mark.parametrize("fractions", [((0.1, 0.25), (0.5, 0.4)), ((0.05, 0.0), (0.65, 0.6)), ((0.62, 0.7), (0.33, 0.3))])
 def test_without_exif_whole_pixels_are_interpolated(fractions, mirror, progressive):
     """Against cropping the whole image and TensorFlow's own resizing; the colours of 4:4:4 have no neighbours."""
     content = without_exif(picture(67, 93), quality=90, subsampling="4:4:4", progressive=progressive)
