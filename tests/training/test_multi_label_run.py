@@ -51,7 +51,13 @@ def finished(collages, tmp_path_factory):
 
 def test_the_files_fit_together(finished, collages):
     out, outcome = finished
-    assert {p.name for p in out.iterdir()} == {"run.json", "model.keras", "thresholds.json", "metrics.json"}
+    assert {p.name for p in out.iterdir()} == {
+        "run.json",
+        "history.csv",
+        "model.keras",
+        "thresholds.json",
+        "metrics.json",
+    }
     assert json.loads((out / "metrics.json").read_text()) == dataclasses.asdict(outcome)
     model = keras.saving.load_model(out / "model.keras")
     thresholds = Thresholds.load(out / "thresholds.json", model.labels)
