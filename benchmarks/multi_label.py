@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="of SqueezeNet v1.1 on ImageNet")
     parser.add_argument("--images", type=int, default=1200, help="training collages")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--rate", type=float, default=1e-3, help="of Adam for all layers, at first")
+    parser.add_argument("--rate", type=float, default=3e-4, help="of Adam for all layers, at first")
     parser.add_argument("--size", type=int, default=64, help="side in pixels")
     arguments = parser.parse_args()
     size, weights = arguments.size, arguments.weights
