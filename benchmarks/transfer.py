@@ -24,7 +24,7 @@ from rich.table import Table
 from keras_vision.data import unpack
 from keras_vision.training import find_recipe, run_recipe
 
-SCRATCH_RATES = (1e-2, 4e-2)
+SCRATCH_RATES = (3e-4, 1e-3)
 
 
 def subset(archives: Path, folder: Path, training: int, test: int) -> Path:

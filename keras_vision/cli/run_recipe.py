@@ -59,7 +59,7 @@ def run(
     top5 = "" if outcome["top5"] is None else f", top-5 {outcome['top5']:.2%}"
     console.print(
         f"top-1 accuracy {outcome['top1']:.2%}{top5} on {outcome['images']:,} images ({outcome['protocol']})\n"
-        f"the paper, on {recipe.data}: {recipe.result}\nmodel: {printable(str(out / 'model.keras'))}",
+        f"to compare with, on {recipe.data}: {recipe.result}\nmodel: {printable(str(out / 'model.keras'))}",
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -204,6 +204,6 @@ def test_fine_tuning_squeezenet_beats_training_it_from_scratch(shared, tmp_path)
                 file.rename(tmp_path / "data" / part / folder.name / file.name)
     base = dataclasses.replace(find_recipe("squeezenet-transfer"), epochs=3)
     tuned = dataclasses.replace(base, start=str(shared / "weights" / "squeezenet_v1.1.npz"))
-    scratch = dataclasses.replace(base, start=None, learning_rate=0.04, rates={})
+    scratch = dataclasses.replace(base, start=None, learning_rate=1e-3, rates={})
     better = run_recipe(tuned, tmp_path / "data", tmp_path / "tuned")["top1"]
     assert better > run_recipe(scratch, tmp_path / "data", tmp_path / "scratch")["top1"] + 0.05

@@ -17,7 +17,7 @@ SCHEDULES = ("constant", "step", "exponential", "poly", "plateau")
 AUGMENTATIONS = ("none", "alexnet", "cifar", "inception", "vgg")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SHORT = {"lr": "learning_rate", "batch": "batch_size"}
-_SUGGESTED = ("name", "result")  # say what a recipe is, and are no settings of it
+_IDENTITY = ("name", "result")  # say what a recipe is, and are no settings of it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -167,7 +167,7 @@ def with_settings(recipe: Recipe, pairs: Sequence[str]) -> Recipe:
         KerasVisionError: no such setting, or a value that it cannot have.
     """
     hints = typing.get_type_hints(Recipe)
-    known = [name for name in hints if name not in _SUGGESTED]
+    known = [name for name in hints if name not in _IDENTITY]
     changes = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
