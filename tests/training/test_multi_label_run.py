@@ -99,7 +99,7 @@ def test_bad_folders_and_data_are_errors(collages, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(KerasVisionError, match="is a file"):
         train_multi_label(RUN, collages, tmp_path / "file")
-    with pytest.raises(KerasVisionError, match="holds no run"):
+    with pytest.raises(KerasVisionError, match="holds no training run"):
         train_multi_label(RUN, collages, tmp_path, overwrite=True)
     two = dataclasses.replace(collages, labels=np.maximum(collages.labels, np.arange(14) == 11))
     with pytest.raises(KerasVisionError, match="do not have exactly one of dark, light, striped, noisy: "):

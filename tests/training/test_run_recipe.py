@@ -62,11 +62,12 @@ def weights(out):
 
 
 def test_a_run_leaves_a_model_and_its_metrics(finished, data):
-    assert sorted(path.name for path in finished.iterdir()) == ["metrics.json", "model.keras", "recipe.json"]
+    files = {path.name for path in finished.iterdir()}
+    assert files == {"history.csv", "metrics.json", "model.keras", "run.json"}
     metrics = json.loads((finished / "metrics.json").read_text())
     assert (metrics["images"], metrics["top5"], metrics["protocol"]) == (10, None, "single")
     assert [sorted(logs) for logs in metrics["history"]] == [["loss", "top1", "val_loss", "val_top1"]] * 2
-    assert json.loads((finished / "recipe.json").read_text())["model_settings"] == {"n": 1}
+    assert json.loads((finished / "run.json").read_text())["settings"]["model_settings"] == {"n": 1}
     model = keras.models.load_model(finished / "model.keras")
     assert model.labels == ("dark", "light")
     images, labels = next(iter(building.pipelines(SMALL, model, training_and_validation(data))[1].batches(0)))
@@ -77,7 +78,7 @@ def test_a_run_leaves_a_model_and_its_metrics(finished, data):
 def test_an_interrupted_run_ends_with_the_same_weights(finished, data, tmp_path):
     with pytest.raises(Stop):
         run_recipe(SMALL, data, tmp_path / "out", callbacks=[StopAt(3)], every=0)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["recipe.json", "snapshot.npz"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"run.json", "history.csv", "checkpoints"}
     run_recipe(SMALL, data, tmp_path / "out")
     for ours, theirs in zip(weights(tmp_path / "out"), weights(finished), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
@@ -89,7 +90,7 @@ def test_a_folder_that_is_not_this_runs_is_left_alone(finished, data, tmp_path):
     with pytest.raises(KerasVisionError, match="holds a run with other settings or other images"):
         run_recipe(dataclasses.replace(SMALL, seed=1), data, finished)
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(KerasVisionError, match="is not empty and holds no run of a recipe"):
+    with pytest.raises(KerasVisionError, match="is not empty and holds no training run"):
         run_recipe(SMALL, data, tmp_path)
     with pytest.raises(KerasVisionError, match=r"mine\.txt is a file"):
         run_recipe(SMALL, data, tmp_path / "mine.txt")
@@ -106,8 +107,9 @@ def test_nothing_is_written_for_data_that_do_not_do(data, tmp_path):
 
 
 def test_a_snapshot_of_another_model_is_refused(finished, data, tmp_path):
-    shutil.copy(finished / "recipe.json", tmp_path / "recipe.json")
-    np.savez(tmp_path / "snapshot.npz", meta=np.frombuffer(_meta(), np.uint8), **{"model/0": np.zeros((7, 7))})
+    shutil.copy(finished / "run.json", tmp_path / "run.json")
+    (tmp_path / "checkpoints").mkdir()
+    np.savez(tmp_path / "checkpoints/all.npz", meta=np.frombuffer(_meta(), np.uint8), **{"model/0": np.zeros((7, 7))})
     with pytest.raises(KerasVisionError, match="is of another model or optimizer"):
         run_recipe(SMALL, data, tmp_path)
 
@@ -117,8 +119,8 @@ def test_overwrite_starts_anew(finished, data, tmp_path):
     other = dataclasses.replace(SMALL, seed=1)
     with pytest.raises(Stop):
         run_recipe(other, data, tmp_path / "out", overwrite=True, callbacks=[StopAt(0)])
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["recipe.json"]
-    assert json.loads((tmp_path / "out" / "recipe.json").read_text())["seed"] == 1
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"run.json", "checkpoints"}
+    assert json.loads((tmp_path / "out/run.json").read_text())["settings"]["seed"] == 1
 
 
 def test_half_precision_averages_and_large_epsilon_end_in_a_float32_model(data, tmp_path):
