@@ -5,7 +5,8 @@
 A network trains in this process, which does nothing else, with `kv.training.train`: images are read from JPEG files
 through `kv.data.Pipeline` with CIFAR's augmentation, every epoch is validated, and a snapshot is written at its end and
 every second. Memory is what the kernel counts as resident at each epoch's end. Claim: from the third epoch to the last
-it grows by at most 2 %; the first two trace the graphs and fill the allocator's pools.
+it grows by at most 2 %; the first two trace the graphs and fill the allocator's pools. glibc gives each of TensorFlow's
+threads a pool of its own, which fill up over more epochs: MALLOC_ARENA_MAX=2 in the environment tells that from a leak.
 The images are those of the test data (KERAS_VISION_TEST_DATA, default ../shared).
 """
 

@@ -73,7 +73,7 @@ class DREAL(keras.Model):
             raise KerasVisionError(f"{network.name}: give a functional network of one input and one output.")
         if len(network.output_shape) != 2 or network.output_shape[-1] < 2:
             raise KerasVisionError(f"{network.name} gives {network.output_shape}; give a classifier: (n, classes).")
-        modules = tuple(tuple(pair) for pair in attentions) if attentions is not None else attention_modules(network)
+        modules = attention_modules(network) if attentions is None else tuple(attentions)
         check_modules(network, modules)
         if not weight >= 0 or units < 1 or not (judged is None or 1 <= judged <= len(modules)):
             raise KerasVisionError(

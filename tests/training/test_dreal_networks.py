@@ -122,7 +122,7 @@ def test_learns_digits(policy):
         keras.config.set_dtype_policy("float32")
     assert history["accuracy"][-1] > 0.75
     assert np.isfinite(errors).all()
-    assert {v.dtype for v in model.critic.variables} == {"float32"}
+    assert {v.dtype for v in model.critic.trainable_variables} == {"float32"}
 
 
 def test_an_interrupted_training_goes_on_with_the_critic_and_its_optimizer(tmp_path):
