@@ -61,7 +61,9 @@ def normalized(pixels: Any, preprocessing: Preprocessing) -> Any:
     *_, width, channels = pixels.shape
     # As rows: TensorFlow is several times slower where what it broadcasts along has three values.
     rows = tf.reshape(ordered, [-1, width * channels]) if width else ordered
-    mean, std = (tf.constant(np.tile(values, width or 1), tf.float32) for values in (preprocessing.mean, preprocessing.std))
+    mean, std = (
+        tf.constant(np.tile(values, width or 1), tf.float32) for values in (preprocessing.mean, preprocessing.std)
+    )
     return tf.reshape((rows - mean) / std, tf.shape(ordered)) if width else (ordered - mean) / std
 
 

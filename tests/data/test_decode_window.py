@@ -123,7 +123,9 @@ def without_exif(image, **options):
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("mirror", [False, True])
-@pytest.mark.parametrize("fractions", [((0.1, 0.25), (0.5, 0.4)), ((0.05, 0.0), (0.65, 0.6)), ((0.62, 0.7), (0.33, 0.3))])
+@pytest.mark.parametrize(
+    "fractions", [((0.1, 0.25), (0.5, 0.4)), ((0.05, 0.0), (0.65, 0.6)), ((0.62, 0.7), (0.33, 0.3))]
+)
 def test_without_exif_whole_pixels_are_interpolated(fractions, mirror, progressive):
     """Against cropping the whole image and TensorFlow's own resizing; the colours of 4:4:4 have no neighbours."""
     content = without_exif(picture(67, 93), quality=90, subsampling="4:4:4", progressive=progressive)

@@ -85,7 +85,7 @@ def test_what_is_not_there_is_one_error(builder, options, message):
 def test_a_missing_data_set_is_one_error_and_nothing_is_loaded(tfds, tmp_path):
     with pytest.raises(KerasVisionError, match="no_such_insects: neither the folder"):
         from_tfds("no_such_insects", "train", data_dir=tmp_path)
-    with pytest.raises(KerasVisionError, match="mnist: not prepared in .*download=True"):
+    with pytest.raises(KerasVisionError, match=r"mnist: not prepared in .*download=True"):
         from_tfds("mnist", "train", data_dir=tmp_path)
     assert not [*tmp_path.rglob("*.*")]
 
