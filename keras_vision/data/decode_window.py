@@ -12,9 +12,10 @@ from keras_vision.data.decode import LYING, decode_other, exif_orientation, flip
 
 RATIOS = (1, 2, 4, 8)  # by which libjpeg can decode smaller
 OVERSAMPLED = 2  # pixels left for each one of the result, in both directions, after decoding smaller, for `show`
-ENLARGED, REDUCED = 2.0, 2.5  # in one direction, by bilinear interpolation, at most
+ENLARGED, REDUCED = 8.0, 2.5  # in one direction, by bilinear interpolation, at most
 _EDGE = 3  # pixels: the outermost column of a part has other colours, as its neighbours' chroma was not decoded
 _JFIF = (0xFF, 0xD8, 0xFF, 0xE0, 0, 16, *[0] * 14, 0xFF, 0xDB)  # start, the JFIF segment's length, then a table
+_SEGMENTS, _ADOBE = (*range(0xE0, 0xF0), 0xFE), 0xEE  # markers of applications' segments and comments
 _COMPARED = tuple(0xFF if at < 6 or at > 19 else 0 for at in range(22))
 
 
@@ -44,8 +45,7 @@ def show_encoded(
         seed: of the geometry, int32 `(2,)`.
         fill: as in `show`.
     """
-
-    plain = _has_no_exif(encoded)
+    plain = tf.ensure_shape(_has_no_exif(encoded), [])
     stored = tf.cond(plain, lambda: tf.image.extract_jpeg_shape(encoded)[:2], lambda: tf.constant([1, 1]))
     window = geometry(stored, size, seed)
     fits, choice, ratio, start, extent = _whole_pixels(stored, window, size)
@@ -57,10 +57,10 @@ def show_encoded(
         shown = tf.raw_ops.ResizeBilinear(images=turned[None], size=size, half_pixel_centers=True)
         return tf.squeeze(shown, 0), start * ratio, extent * ratio, window.mirror
 
-    def exact() -> tuple[Any, ...]:
+    def exact(encoded: Any, seed: Any) -> tuple[Any, ...]:
         return _exactly(encoded, geometry, size, channels, seed, fill)
 
-    pixels, *seen = tf.cond(plain & fits, resized, lambda: _apart(exact))
+    pixels, *seen = tf.cond(plain & fits, resized, lambda: _apart(exact, encoded, seed))
     return tf.ensure_shape(pixels, [*size, channels]), Window(*seen)
 
 
@@ -82,16 +82,35 @@ def _whole_pixels(stored: Any, window: Window, size: tuple[int, int]) -> tuple[A
 
 
 def _has_no_exif(encoded: Any) -> Any:
-    """True of what begins as a JPEG whose only application segment is JFIF's."""
+    """True of a JPEG whose segments before its first table hold no EXIF."""
     head = tf.raw_ops.DecodePaddedRaw(input_bytes=encoded, fixed_length=len(_JFIF), out_type=tf.uint8)
-    return tf.reduce_all(tf.equal(tf.bitwise.bitwise_and(head, _COMPARED), _JFIF))
+    jfif_alone = tf.reduce_all(tf.equal(tf.bitwise.bitwise_and(head, _COMPARED), _JFIF))
+    return tf.cond(
+        jfif_alone, lambda: tf.constant(True), lambda: tf.numpy_function(_segments_hold_no_exif, [encoded], tf.bool)
+    )
 
 
-def _apart(function: Callable[[], Any]) -> Any:
-    """Calls it as one operation: in a graph, each operation costs time even in a branch that is not taken."""
+def _segments_hold_no_exif(jpeg: bytes) -> bool:
+    at = 2
+    while jpeg[:2] == b"\xff\xd8" and jpeg[at : at + 1] == b"\xff" and at + 4 <= len(jpeg):
+        if jpeg[at + 1] not in _SEGMENTS:
+            return True
+        if jpeg[at + 1] == _ADOBE or jpeg[at + 4 : at + 8] == b"Exif":
+            return False
+        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    return False
+
+
+def _apart(function: Callable[..., Any], encoded: Any, seed: Any) -> Any:
+    """Calls it from outside the graph: tf.data gets all of a graph ready anew for each epoch, used or not."""
     if tf.executing_eagerly():
-        return function()
-    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})()
+        return function(encoded, seed)
+    traced = tf.function(
+        function, autograph=False, input_signature=[tf.TensorSpec((), tf.string), tf.TensorSpec((2,), tf.int32)]
+    )
+    types = (tf.float32, tf.float32, tf.float32, tf.bool)
+    pixels, offset, extent, mirror = tf.py_function(traced, [encoded, seed], types)
+    return pixels, tf.ensure_shape(offset, [2]), tf.ensure_shape(extent, [2]), tf.ensure_shape(mirror, [])
 
 
 def _exactly(

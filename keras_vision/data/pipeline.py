@@ -53,7 +53,7 @@ class Pipeline:
         tolerated: share of the images that may fail to be read.
         batch_augment: changes whole batches, before they are normalised: (pixels `(b, h, w, c)` in 0-255, targets, seed
             `(2,)`) to pixels and targets.
-        parallel: images prepared at the same time; None lets tf.data choose.
+        parallel: images prepared at the same time; None for one on each processor.
 
     Raises:
         KerasVisionError: no images, labels out of range, or settings that do not go together.
@@ -147,7 +147,7 @@ class Pipeline:
         order, seeds = tf.numpy_function(self._order, [number, start], (tf.int64, tf.int32))
         order, seeds = tf.ensure_shape(order, [None]), tf.ensure_shape(seeds, [None, 2])
         places = tf.data.Dataset.from_tensor_slices((tf.range(tf.size(order)), order, seeds))
-        calls = self.parallel or tf.data.AUTOTUNE
+        calls = self.parallel or os.cpu_count() or 1  # tf.data.AUTOTUNE often stays at one for minutes
         images = places.map(self._read, calls).ignore_errors()
         if self.augment is not None and self.augment.photometric:
             images = images.map(self._changed, calls)  # apart: its errors are not unreadable files
@@ -164,6 +164,7 @@ class Pipeline:
     def _with_options(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         options = tf.data.Options()
         options.deterministic = self.deterministic
+        options.experimental_optimization.apply_default_optimizations = False  # they cost a tenth of a second an epoch
         options.threading.max_intra_op_parallelism = 1  # images are prepared side by side; their parts need no threads
         if self.shard[1] > 1:
             options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
