@@ -2,9 +2,9 @@
 
     python benchmarks/input_pipeline.py FOLDER
 
-FOLDER has photographs, such as those of ImageNet, each of which is read `COPIES` times in an epoch, so that what an epoch
-costs to begin, half a second, weighs as in training. A random part of each image (8 to 100 % of its area), mirrored half
-of the time, at 224 x 224. Claims, in images per second: on baseline JPEGs at least 1.2 of
+FOLDER has photographs, such as those of ImageNet. Each of them is read `COPIES` times in an epoch, so that the half
+second in which an epoch begins weighs as in training. A random part of each image (8 to 100 % of its area), mirrored
+half of the time, at 224 x 224. Claims, in images per second: on baseline JPEGs at least 1.2 of
 `keras.utils.image_dataset_from_directory` with RandomCrop and RandomFlip, and 0.9 of bare decoding; on the files as
 they are 1.0 of Keras; on photographs of four megapixels 2.0. TFRecord shards against 20,000 small files are reported.
 They run in turn; medians and the median of pairwise ratios.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_vision.data.augment.window import Geometry, Window, show
@@ -46,9 +47,10 @@ def show_encoded(
         fill: as in `show`.
     """
     plain = tf.ensure_shape(_has_no_exif(encoded), [])
-    stored = tf.cond(plain, lambda: tf.image.extract_jpeg_shape(encoded)[:2], lambda: tf.constant([1, 1]))
-    window = geometry(stored, size, seed)
-    fits, choice, ratio, start, extent = _whole_pixels(stored, window, size)
+    stored = tf.cond(plain, lambda: tf.image.extract_jpeg_shape(encoded), lambda: tf.constant([1, 1, 1]))
+    window = geometry(stored[:2], size, seed)
+    fits, choice, ratio, start, extent = _whole_pixels(stored[:2], window, size)
+    fits = plain & fits & (stored[2] <= 3)  # CMYK may lack Adobe's segment
 
     def resized() -> tuple[Any, ...]:
         box = tf.cast(tf.concat([start, extent], 0), tf.int32)
@@ -60,7 +62,7 @@ def show_encoded(
     def exact(encoded: Any, seed: Any) -> tuple[Any, ...]:
         return _exactly(encoded, geometry, size, channels, seed, fill)
 
-    pixels, *seen = tf.cond(plain & fits, resized, lambda: _apart(exact, encoded, seed))
+    pixels, *seen = tf.cond(fits, resized, lambda: _apart(exact, encoded, seed))
     return tf.ensure_shape(pixels, [*size, channels]), Window(*seen)
 
 
@@ -90,7 +92,8 @@ def _has_no_exif(encoded: Any) -> Any:
     )
 
 
-def _segments_hold_no_exif(jpeg: bytes) -> bool:
+def _segments_hold_no_exif(jpeg: bytes | np.ndarray) -> bool:
+    jpeg = jpeg if isinstance(jpeg, bytes) else jpeg.item()  # outside of a graph TensorFlow gives an array
     at = 2
     while jpeg[:2] == b"\xff\xd8" and jpeg[at : at + 1] == b"\xff" and at + 4 <= len(jpeg):
         if jpeg[at + 1] not in _SEGMENTS:
