@@ -57,15 +57,13 @@ def train(
 
     Interrupted or killed, the same command goes on after the last snapshot.
     """
-    import tensorflow as tf
-
     from keras_vision.applications import model_card
     from keras_vision.registry import find
-    from keras_vision.training import Run, fine_tune, strategy_of
+    from keras_vision.training import Run, enable_determinism, fine_tune, strategy_of
 
     where = strategy_of(strategy, replicas)  # before anything uses TensorFlow's devices
     if deterministic:
-        tf.config.experimental.enable_op_determinism()
+        enable_determinism()
     entry = find(model)
     start = parse_weights(weights).get("weights", entry.default_weights)
     run = Run(

@@ -20,7 +20,7 @@ from keras_vision.training.recipes.catalogue import RECIPES, find_recipe
 from keras_vision.training.recipes.planning import Plan, plan
 from keras_vision.training.recipes.running import run_recipe
 from keras_vision.training.recipes.settings import Recipe, with_settings
-from keras_vision.training.strategy import strategy_of
+from keras_vision.training.strategy import enable_determinism, strategy_of
 from keras_vision.training.synchronized import synchronized
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "attention_modules",
     "board",
     "distillation_loss",
+    "enable_determinism",
     "find_recipe",
     "fine_tune",
     "groups_of",

@@ -43,6 +43,11 @@ def strategy_of(name: str = "none", replicas: int | None = None) -> tf.distribut
     return tf.distribute.get_strategy()
 
 
+def enable_determinism() -> None:
+    """Let TensorFlow's operations give the same bits in each run, more slowly on a GPU."""
+    tf.config.experimental.enable_op_determinism()
+
+
 def workers(strategy: tf.distribute.Strategy) -> int:
     """Number of processes that train together."""
     resolver = strategy.cluster_resolver
