@@ -8,9 +8,10 @@ average of the parameters: 21.2 % top-1 and 5.6 % top-5 error on one crop. The p
 an NVIDIA Kepler GPU; hours are not published. Not repeated here.
 
 Deviations: the paper's replicas update one after the other, without waiting, with batches of 32; here one update
-takes a batch of 32, which all replicas share. What the paper leaves open is that of the authors' later training code:
-weight decay 4e-5 of the kernels, a weight of 0.4 for the side classifier, a running average with a decay of 0.9999
-that begins lower. That code also has RMSProp's momentum of 0.9 (`--set momentum=0.9`), which the paper does not name.
+takes a batch of 32, which all replicas share. What the paper leaves open is that of the authors' later training code,
+which was not at hand to check: weight decay 4e-5 of the kernels, a weight of 0.4 for the side classifier, a running
+average with a decay of 0.9999 that begins lower. That code also has RMSProp's momentum of 0.9
+(`--set momentum=0.9`), which the paper does not name.
 """
 
 from keras_vision.training.recipes.settings import Recipe

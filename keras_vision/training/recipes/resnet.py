@@ -4,7 +4,8 @@
 
 SGD with batches of 256, momentum 0.9, weight decay 1e-4, a rate of 0.1 that is divided by 10 when the error plateaus,
 up to 600,000 updates, which are 120 epochs; the shorter side is anything from 256 to 480, a crop of 224, PCA colours.
-22.85 % top-1 and 6.71 % top-5 error on ten crops. Hours and machine are not published. Not repeated here.
+22.85 % top-1 and 6.71 % top-5 error on ten crops (the second from memory). Hours and machine are not published. Not
+repeated here.
 
 Deviations: the paper does not say what a plateau is: five epochs without a better accuracy. Convolutions start from
 He's initialisation, uniform at the same variance.

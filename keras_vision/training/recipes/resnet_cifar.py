@@ -7,7 +7,7 @@ SGD with batches of 128, momentum 0.9, weight decay 1e-4, a rate of 0.1 that is 
 updates, 64,000 in all, which are 164 epochs of 50,000 images; padding by 4 pixels, random crop, mirror image. 8.75 %
 error with 20 layers; 6.43 % with 110 in the best of five runs, 6.61 % on average. ResNet-110 warms up at 0.01: the
 paper until the training error is below 80 %, which is at about 400 updates, here for 400. The paper's machine: two
-GPUs; hours are not published. Not repeated here.
+GPUs (from memory); hours are not published. Not repeated here.
 
 Deviations: pixels are normalised by channel, where the paper subtracts a mean image; a last batch of 80 images is
 left out of each epoch. The rates fall after whole epochs: 31,980 and 47,970 updates.
