@@ -48,6 +48,8 @@ def claim(
             write_manifest(out / RUN, settings, data, strategy)
         except KerasVisionError as error:
             refused = error
+        except OSError as error:
+            refused = KerasVisionError(f"{out} cannot be written: {error.strerror or error}.")
     if summed(strategy, [float(refused is not None)])[0]:
         raise refused or KerasVisionError("the first machine has refused to start; its message says why.")
     return out / CHECKPOINTS

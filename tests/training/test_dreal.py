@@ -17,8 +17,10 @@ X, Y = rng.normal(0, 1, (7, 3, 3, 2)), rng.integers(0, CLASSES, 7)
 @pytest.fixture
 def float64():
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # floatx is no longer asked once any test has set a policy
     yield
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
 
 
 def network(activation="softmax", seed=0):

@@ -58,7 +58,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(data, tmp_path):
 def test_a_run_prints_epochs_and_the_papers_figure(data, tmp_path):
     result = invoke("run", "resnet-20-cifar", data, tmp_path / "out", *SETTINGS)
     assert result.exit_code == 0, result.output
-    assert "epoch 1/1  loss" in result.output
+    assert "epoch   1  loss" in result.output
     assert "on 10 images (single)" in result.output
     assert "8.75 % error" in result.output
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["images"] == 10

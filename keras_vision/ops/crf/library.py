@@ -104,6 +104,7 @@ def available_memory() -> int:
     Raises:
         BuildError: as of `operations`.
     """
+    operations()  # first: of a library that is loaded already, TensorFlow finds no operations
     function = ctypes.CDLL(str(build(library()))).kv_available_memory
     function.restype = ctypes.c_int64
     return function()

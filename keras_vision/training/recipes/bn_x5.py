@@ -9,8 +9,8 @@ replicas with five concurrent steps each; hours and devices are not published. N
 
 Deviations: one update after the other in place of asynchronous ones. "Six times faster" is 4 % less every 8 / 6
 epochs, as GoogLeNet's rate falls by 4 % every 8. The paper does not say what Inception's L2 penalty is: a fifth of
-2e-4, that of the public Caffe version of GoogLeNet (from memory). Nor how far the distortions are reduced: to half. The network has
-no side classifiers.
+2e-4, that of the public Caffe version of GoogLeNet (from memory). Nor how far the distortions are reduced: to half.
+The network has no side classifiers.
 """
 
 from keras_vision.training.recipes.settings import Recipe
