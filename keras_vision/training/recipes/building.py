@@ -20,6 +20,7 @@ from keras_vision.training.labels import SmoothedCrossentropy
 from keras_vision.training.loop import Epochs
 from keras_vision.training.optimisation import add_l2, optimizer_of
 from keras_vision.training.recipes.settings import Recipe
+from keras_vision.training.synchronized import synchronized
 
 TOP = 5
 Parts = tuple[LabelledImages, LabelledImages]  # training and validation images
@@ -36,11 +37,7 @@ def network(recipe: Recipe, classes: int, start: bool = True) -> VisionModel:
     with _precision(recipe.precision), warnings.catch_warnings():
         warnings.simplefilter("ignore", KerasVisionWarning)  # a recipe that starts from other classes means it
         model = _built(recipe, classes, recipe.start if start else None, **recipe.model_settings)
-    if recipe.sync_batch_norm:
-        for layer in model._flatten_layers():
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.synchronized = True
-    return model
+        return synchronized(model) if recipe.sync_batch_norm else model
 
 
 def without_sides(recipe: Recipe, model: VisionModel, class_names: tuple[str, ...]) -> VisionModel:
