@@ -11,10 +11,11 @@ import keras
 from keras import layers
 
 from keras_vision.errors import KerasVisionError
-from keras_vision.layers import AdaptiveAveragePool2D, AtrousPooling2D, OverhangPadding2D
+from keras_vision.layers import AdaptiveAveragePool2D, AtrousPooling2D, BilinearLike2D, OverhangPadding2D
 
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 _POOLINGS = (layers.MaxPooling2D, layers.AveragePooling2D)
+_UPSAMPLINGS = (layers.Conv2DTranspose, layers.UpSampling2D, BilinearLike2D)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,12 +120,17 @@ Geometry = tuple[Axis, Axis]  # along height and width
 def feature_maps(model: keras.Model, start: Geometry = (Axis(), Axis())) -> Iterator[tuple[Any, Geometry]]:
     """Layers whose output is `(n, h, w, c)`, in topological order, each with the geometry of its output.
 
-    A nested model counts as one layer. `start` is the geometry of the model's own input, where it is nested itself.
+    A nested model counts as one layer. What comes after an upsampling is left out: its cells are between others, and
+    have no receptive field of their own. `start` is the geometry of the model's own input, where it is nested itself.
     """
     axes: dict[int, Geometry] = {}
+    upsampled: set[int] = set()
     for layer in model.operations:
         sources, output = call_of(layer)
         if not hasattr(output, "shape") or len(output.shape) != 4:
+            continue
+        if isinstance(layer, _UPSAMPLINGS) or any(id(t) in upsampled for t in sources):
+            upsampled.add(id(output))
             continue
         inputs = [t for t in sources if id(t) in axes]
         if isinstance(layer, layers.InputLayer):
@@ -142,7 +148,7 @@ def multiply_adds(model: keras.Model, size: tuple[int | None, ...] = (None, None
 
     `size` is the (height, width) of a nested model's input, whose own graph leaves it open.
     """
-    cells = [{} if side is None else _cells(model, axis, side) for axis, side in enumerate(size)]
+    counts = [{} if side is None else cells(model, axis, side) for axis, side in enumerate(size)]
     total = 0
     for layer in model.layers:
         kernels = [w for w in layer.weights if w.name.endswith("kernel")]
@@ -151,7 +157,7 @@ def multiply_adds(model: keras.Model, size: tuple[int | None, ...] = (None, None
         sources, output = call_of(layer)
         source = sources[0] if isinstance(layer, keras.Model | layers.Conv2DTranspose) else output
         positions: list[Any] = [
-            side or cell.get(id(source)) for side, cell in zip(source.shape[1:-1], cells, strict=False)
+            side or count.get(id(source)) for side, count in zip(source.shape[1:-1], counts, strict=False)
         ]
         if None in positions:
             return None
@@ -238,25 +244,25 @@ def _smallest(model: keras.Model, axis: int) -> int:
 
 
 def _fits(model: keras.Model, axis: int, size: int) -> bool:
-    return min(_cells(model, axis, size).values()) >= 1
+    return min(cells(model, axis, size).values()) >= 1
 
 
-def _cells(model: keras.Model, axis: int, size: int) -> dict[int, int]:
+def cells(model: keras.Model, axis: int, size: int) -> dict[int, int]:
     """Cells of each feature map along an axis, by the id of its tensor; below 1 where the image is too small."""
-    cells: dict[int, int] = {}
+    found: dict[int, int] = {}
     for layer in model.operations:
         sources, output = call_of(layer)
-        inputs = [cells[id(t)] for t in sources if id(t) in cells]
+        inputs = [found[id(t)] for t in sources if id(t) in found]
         if len(getattr(output, "shape", ())) != 4:
             continue
         if isinstance(layer, layers.InputLayer):
-            cells[id(output)] = size
+            found[id(output)] = size
         elif inputs and isinstance(layer, keras.Model):
-            inner = _cells(layer, axis, inputs[0])
-            cells[id(output)] = inner[id(layer.output)] if min(inner.values()) >= 1 else 0
+            inner = cells(layer, axis, inputs[0])
+            found[id(output)] = inner[id(layer.output)] if min(inner.values()) >= 1 else 0
         elif inputs:
-            cells[id(output)] = windows(layer)[axis].output_size(inputs[0])
-    return cells
+            found[id(output)] = windows(layer)[axis].output_size(inputs[0])
+    return found
 
 
 def _through(layer: Any, geometry: Geometry, size: tuple[int | None, int | None]) -> Geometry:

@@ -74,6 +74,15 @@ class VisionModel(keras.Model):
         return self
 
 
+def counts(model: VisionModel) -> dict[str, Any]:
+    """The counts on a model's card."""
+    return dict(
+        parameters=model.count_params(),
+        trainable_parameters=sum(int(np.prod(w.shape)) for w in model.trainable_weights),
+        multiply_adds=graph.multiply_adds(model),
+    )
+
+
 def normalize(x: Any, preprocessing: Preprocessing) -> Any:
     """`Preprocessing.normalize` on tensors of any Keras backend; works inside a graph."""
     x = keras.ops.cast(x, "float32")

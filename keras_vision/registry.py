@@ -77,6 +77,8 @@ class ModelCard:
         loaded: the weights this instance was built with; None for random ones.
         licence: of the code that builds the architecture.
         deviations: where this differs from the paper, and why.
+        task: what the outputs mean: "classification", one vector for an image, "segmentation", one for each pixel, or
+            "edges", one number for each pixel.
     """
 
     name: str
@@ -93,6 +95,7 @@ class ModelCard:
     loaded: str | None = None
     licence: str = "Apache-2.0"
     deviations: tuple[str, ...] = ()
+    task: str = "classification"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -124,12 +127,24 @@ class ModelCard:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One registered model: name, constructor, public weights, and the name prefixes of the layers after its trunk."""
+    """One registered model.
+
+    Attributes:
+        name: constructor's name.
+        construct: the constructor.
+        weights: public files.
+        head_layers: name prefixes of the layers after its trunk.
+        task: as on the model's card.
+        read: arrays of a weight file, by a name of `weights` or by path, under this package's names; None where
+            no other network starts from them.
+    """
 
     name: str
     construct: Callable[..., Any]
     weights: tuple[WeightsFile, ...]
     head_layers: tuple[str, ...]
+    task: str = "classification"
+    read: Callable[[Any], dict[str, Any]] | None = None
 
     @property
     def default_weights(self) -> str | None:
@@ -181,14 +196,15 @@ def create_model(name: str, **kwargs: Any) -> Any:
     return find(name).construct(**kwargs)
 
 
-def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
+def list_models(pattern: str = "*", pretrained: bool = False, task: str | None = None) -> list[str]:
     """Names of the models whose name matches a shell pattern (any case), sorted.
 
     Args:
         pattern: such as "squeeze*".
         pretrained: only those with a public file of trained weights.
+        task: only those of this one: "classification", "segmentation" or "edges"; None for all.
     """
-    names = [e.name for e in _ENTRIES.values() if e.weights or not pretrained]
+    names = [e.name for e in _ENTRIES.values() if (e.weights or not pretrained) and task in (None, e.task)]
     return sorted(name for name in names if matches(name, pattern))
 
 
@@ -216,6 +232,7 @@ def catalogue_entry(card: ModelCard) -> dict[str, Any]:
     return {
         "paper": f"{card.paper.authors.partition(',')[0]}, {card.paper.year}",
         "arxiv": card.paper.arxiv,
+        "task": card.task,
         "input": list(card.input_shape),
         "parameters": card.parameters,
         "multiply_adds": card.multiply_adds,

@@ -14,11 +14,11 @@ TENSORFLOW = ("ops/", "data/", "training/", "export/", "compression/", "captioni
 
 # Each part, and the parts of the package it may import besides itself.
 BELOW_LAYERS = {"errors", "files", "journal", "runtime", "registry", "ops"}
-BELOW_MODEL = BELOW_LAYERS | {"layers", "graph", "model", "fully_convolutional"}
+BELOW_MODEL = BELOW_LAYERS | {"layers", "graph", "model", "fully_convolutional", "upsampling"}
 TAKES_ANY_MODEL = {"weights", "data", "export", "compression", "analytics", "visualization"}
 HEADS = {"segmentation", "edges", "captioning", "generative", "localisation"}
 BELOW_TRAINING = BELOW_MODEL | TAKES_ANY_MODEL | {"applications"} | HEADS
-EVERYTHING = BELOW_TRAINING | {"training", "evaluation", "proposals"}
+EVERYTHING = BELOW_TRAINING | {"training", "evaluation", "proposals", "zoo"}
 ALLOWED = {
     "errors": set(),
     "files": {"errors"},
@@ -30,6 +30,7 @@ ALLOWED = {
     "graph": BELOW_LAYERS | {"layers", "model"},
     "model": BELOW_LAYERS | {"layers", "graph"},
     "fully_convolutional": BELOW_LAYERS | {"layers", "graph", "model"},
+    "upsampling": BELOW_LAYERS | {"layers", "graph"},
     "batch_norm": BELOW_MODEL,
     "weights": BELOW_MODEL,
     "data": BELOW_MODEL,
@@ -40,8 +41,9 @@ ALLOWED = {
     "proposals": BELOW_MODEL | {"data"},
     "applications": BELOW_MODEL | {"weights"},
     **{part: BELOW_MODEL | {"weights", "data", "applications"} for part in HEADS},
-    "training": BELOW_TRAINING | {"evaluation"},
+    "training": BELOW_TRAINING | {"evaluation", "zoo"},
     "evaluation": BELOW_TRAINING | {"training"},
+    "zoo": BELOW_MODEL | TAKES_ANY_MODEL | {"applications"} | HEADS,
     "orange": EVERYTHING,
     "cli": EVERYTHING,
     "__init__": EVERYTHING | {"cli"},
@@ -103,6 +105,7 @@ def test_private_names_stay_in_their_part(module):
     ("import keras_vision.runtime.predictor", ["keras", "tensorflow", "h5py"]),
     ("from keras_vision import runtime; runtime.Predictor", ["keras", "tensorflow", "h5py"]),
     ("import keras_vision.registry", ["keras", "tensorflow", "h5py"]),
+    ("import keras_vision.edges", ["keras", "tensorflow", "h5py"]),
     ("import keras_vision.data.scan, keras_vision.data.skip_list", ["keras", "tensorflow", "h5py"]),
 ])  # fmt: skip
 def test_light_imports_stay_light(statement, forbidden):

@@ -86,9 +86,10 @@ def test_card_has_the_declared_types_and_survives_json(name):
     assert conforms(card, ModelCard)
     assert ModelCard.from_dict(json.loads(json.dumps(card.to_dict()))) == card
     assert card.name == name
-    assert card.output == "probability"
+    assert card.output == {"segmentation": "logit"}.get(card.task, "probability")
     assert card.loaded is None
-    assert all((card.paper.title, card.table, card.licence, card.multiply_adds))
+    assert all((card.paper.title, card.table, card.licence))
+    assert (card.multiply_adds is None) == (None in card.input_shape)
     assert card.paper.arxiv or card.paper.year < 2013
     assert all(file.hash.partition(":")[0] in hashlib.algorithms_guaranteed and file.licence for file in card.weights)
 
@@ -100,6 +101,21 @@ def test_catalogue_holds_what_the_built_model_says(name):
 
 def test_catalogue_holds_every_model_and_no_other():
     assert list(catalogue()) == kv.list_models(), "run: python tests/golden/make_names.py"
+
+
+def test_models_are_listed_by_task():
+    assert "VGG16" in kv.list_models(task="classification")
+    assert "FCN8s" in kv.list_models(task="segmentation")
+    assert kv.list_models(task="edges") == ["HED"]
+    tasks = ("classification", "segmentation", "edges")
+    assert sorted(name for task in tasks for name in kv.list_models(task=task)) == kv.list_models()
+    assert kv.create_model("fcn_8s", backbone="SqueezeNetV1_1").card.task == "segmentation"
+
+
+def test_cards_from_before_there_were_tasks_are_of_classifiers():
+    values = kv.model_card("squeezenet").to_dict()
+    assert values.pop("task") == "classification"
+    assert ModelCard.from_dict(values) == kv.model_card("squeezenet")
 
 
 def test_card_describes_this_instance():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ import keras
 import numpy as np
 
 from keras_vision import graph
-from keras_vision.applications._request import Arrays, Request, counts
+from keras_vision.applications._request import Arrays, Request
 from keras_vision.errors import KerasVisionError
-from keras_vision.model import VisionModel, normalize
+from keras_vision.model import VisionModel, counts, normalize
 from keras_vision.model import taps as taps_of
 from keras_vision.registry import Entry, Paper, WeightsFile, register
 from keras_vision.runtime.preprocessing import Preprocessing
+from keras_vision.weights import read, resolve
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,8 +101,14 @@ class Family:
         construct.__name__ = construct.__qualname__ = row
         construct.__module__ = f"keras_vision.applications.{self.name}"
         construct.__doc__ = _docstring(self, row, default)
-        register(Entry(row, construct, files, self.head_layers))
+        register(Entry(row, construct, files, self.head_layers, read=functools.partial(self.read, row)))
         return construct
+
+    def read(self, row: str, weights: str | Path) -> Arrays:
+        """Arrays of a weight file of a row, by a known name or by path, under the paper's names, the head's too."""
+        path, file = resolve(weights, self.weights.get(row, ()))
+        settings = {**self.table[row], **(file.settings if file else {})}
+        return self.convert(read(path, self.readers), settings)
 
     def preprocess_input(self, x: Any, data_format: str | None = None) -> Any:
         """RGB pixels in 0–255 to what the family's public weights expect.

@@ -14,7 +14,7 @@ from keras import layers
 
 from keras_vision import graph
 from keras_vision.errors import KerasVisionError
-from keras_vision.model import VisionModel
+from keras_vision.model import VisionModel, counts
 from keras_vision.registry import ModelCard, WeightsFile
 from keras_vision.weights import load_pretrained, read, resolve
 
@@ -167,12 +167,3 @@ class Request:
             loaded=source,
             deviations=self.family.deviations,
         )
-
-
-def counts(model: VisionModel) -> dict[str, Any]:
-    """The counts on a model's card."""
-    return dict(
-        parameters=model.count_params(),
-        trainable_parameters=sum(int(np.prod(w.shape)) for w in model.trainable_weights),
-        multiply_adds=graph.multiply_adds(model),
-    )

@@ -12,13 +12,15 @@ from keras import layers
 
 from keras_vision.applications._family import Family
 from keras_vision.applications._public_files import CAFFE, keras_file, torchvision_file
-from keras_vision.layers import LocalResponseNormalization, conv_bn_relu, fc6_to_fc8
+from keras_vision.errors import KerasVisionError
+from keras_vision.layers import MAX_POOLINGS, LocalResponseNormalization, conv_bn_relu, fc6_to_fc8
 from keras_vision.registry import Paper, WeightsFile
 from keras_vision.weights import from_channels_first
 
 # ------------------------------------------------------------------------------------------------- table
 
-PLAIN = dict(last_kernel=3, lrn=False, batch_norm=False)
+POOLS = dict(pools=((2, 2),) * 5, pool="floor", dilations=(1,) * 5)
+PLAIN = dict(last_kernel=3, lrn=False, batch_norm=False, **POOLS)
 NORMALIZED = {**PLAIN, "batch_norm": True}
 WIDTHS = (64, 128, 256, 512, 512)
 
@@ -38,25 +40,50 @@ TABLE: Mapping[str, Mapping[str, Any]] = {  # convolutions per stage; each stage
 # ------------------------------------------------------------------------------------------------ blocks
 
 
-def conv(x: Any, filters: int, kernel: int, *, batch_norm: bool, name: str) -> Any:
+def conv(x: Any, filters: int, kernel: int, *, batch_norm: bool, **settings: Any) -> Any:
     """Convolution, ReLU; with batch norm between them, the last of the three takes the name."""
     if not batch_norm:
-        return layers.Conv2D(filters, kernel, padding="same", activation="relu", name=name)(x)
-    return conv_bn_relu(x, filters, kernel, name=name, epsilon=1e-5, use_bias=True)
+        return layers.Conv2D(filters, kernel, padding="same", activation="relu", **settings)(x)
+    return conv_bn_relu(x, filters, kernel, epsilon=1e-5, use_bias=True, **settings)
+
+
+def floor_max_pool(x: Any, pool_size: int, strides: int, name: str) -> Any:
+    """Max pooling that leaves out what does not fill a window."""
+    return layers.MaxPooling2D(pool_size, strides, name=name)(x)
+
+
+POOLINGS = {"floor": floor_max_pool, **MAX_POOLINGS}
 
 
 # ----------------------------------------------------------------------------------------- trunk and head
 
 
-def trunk(x: Any, *, convs: tuple[int, ...], last_kernel: int, lrn: bool, batch_norm: bool) -> Any:
-    """conv1_1 to pool5: `(n, 224, 224, 3) -> (n, 7, 7, 512)`; `last_kernel` is of the third convolution of a stage."""
+def trunk(
+    x: Any,
+    *,
+    convs: tuple[int, ...],
+    last_kernel: int,
+    lrn: bool,
+    batch_norm: bool,
+    pools: tuple[tuple[int, int], ...],
+    pool: str,
+    dilations: tuple[int, ...],
+) -> Any:
+    """conv1_1 to pool5: `(n, 224, 224, 3) -> (n, 7, 7, 512)`.
+
+    `last_kernel` is of the third convolution of a stage, `pools` are (window, stride), and `dilations` of a stage's
+    convolutions. `pool` says what happens at the edge: "floor", or "ceil" and "padded" as in `MAX_POOLINGS`.
+    """
+    if pool not in POOLINGS:
+        raise KerasVisionError(f"pool={pool!r}; accepted: {', '.join(POOLINGS)}.")
     for stage, (count, filters) in enumerate(zip(convs, WIDTHS, strict=True), 1):
         for number in range(1, count + 1):
             kernel = last_kernel if number == 3 else 3
-            x = conv(x, filters, kernel, batch_norm=batch_norm, name=f"conv{stage}_{number}")
+            name, holes = f"conv{stage}_{number}", dilations[stage - 1]
+            x = conv(x, filters, kernel, batch_norm=batch_norm, dilation_rate=holes, name=name)
         if lrn and stage == 1:
             x = LocalResponseNormalization(name="norm1")(x)
-        x = layers.MaxPooling2D(2, 2, name=f"pool{stage}")(x)
+        x = POOLINGS[pool](x, *pools[stage - 1], name=f"pool{stage}")
     return x
 
 

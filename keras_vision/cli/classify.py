@@ -74,6 +74,8 @@ def _keras_classifier(name: str, weights: str, labels: Sequence[str] | None, top
     model = load_model(name, weights)
     if model.card.output == "features":
         raise KerasVisionError(f"{name} gives feature maps, not classes.")
+    if model.card.task != "classification":
+        raise KerasVisionError(f"{name} is a network for {model.card.task}, which has no one class for an image.")
     classes = model.outputs[0].shape[-1]
     names = labels or model.labels or _imagenet_labels(model.card, classes)
     if names is not None and len(names) != classes:

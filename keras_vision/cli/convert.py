@@ -21,9 +21,9 @@ def convert(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the target.")] = False,
 ) -> None:
     """Load weights strictly into a model and write them in its own names and layout."""
-    from keras_vision.applications import create_model
     from keras_vision.weights import reverse_channels as reverse
     from keras_vision.weights import save
+    from keras_vision.zoo import create_model
 
     loaded = create_model(model, weights=source, **parse_settings(setting or []))
     if reverse_channels:

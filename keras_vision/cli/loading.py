@@ -51,9 +51,9 @@ def load_model(model: str, weights: str = DEFAULT, settings: Mapping[str, Any] |
     """
     import keras
 
-    from keras_vision.applications import create_model
     from keras_vision.model import VisionModel
     from keras_vision.registry import find
+    from keras_vision.zoo import create_model
 
     path = Path(model)
     if path.suffix != ".keras":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -47,9 +48,14 @@ def list_(
 
 
 def _figures(entry: dict[str, Any]) -> tuple[str, str, str, str]:
-    operations = f"{(entry['multiply_adds'] or 0) / 1e9:.2f} G"
-    size = "x".join(map(str, entry["input"]))
+    operations = "–" if entry["multiply_adds"] is None else f"{entry['multiply_adds'] / 1e9:.2f} G"
+    size = _size(entry["input"])
     return size, f"{entry['parameters']:,}", operations, ", ".join(entry["weights"]) or "–"
+
+
+def _size(shape: Sequence[int | None]) -> str:
+    """Height, width and channels; "any size" where these are open."""
+    return f"any size, {shape[2]}" if None in shape[:2] else "x".join(map(str, shape))
 
 
 @models.command()
@@ -58,7 +64,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The card of a model: paper, counts, preprocessing, weights, deviations."""
-    from keras_vision.applications import model_card
+    from keras_vision.zoo import model_card
 
     card = model_card(name)
     if as_json:
@@ -71,8 +77,8 @@ def info(
         "paper": f"{card.paper.title} ({card.paper.authors}, {card.paper.year}), {card.table}",
         "arXiv": card.paper.arxiv or "–",
         "parameters": f"{card.parameters:,} ({card.trainable_parameters:,} trainable)",
-        "multiply-adds": f"{card.multiply_adds:,}",
-        "input": "x".join(map(str, card.input_shape)),
+        "multiply-adds": "depends on the size" if card.multiply_adds is None else f"{card.multiply_adds:,}",
+        "input": _size(card.input_shape),
         "preprocessing": f"shorter side to {spec.resize_shorter}, crop {spec.size}, {spec.color}, "
         f"minus {spec.mean}, divided by {spec.std}",
         "code": card.licence,

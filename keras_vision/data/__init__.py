@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     )
     from keras_vision.data.archives import unpack
     from keras_vision.data.decode import decode_image, load_pixels
+    from keras_vision.data.depth_encoding import Camera, hha
     from keras_vision.data.digit_collages import digit_collages
     from keras_vision.data.label_groups import LabelGroups, readable_images, split_multi_label
     from keras_vision.data.labelled_images import LabelledImages, digits, image_folder
+    from keras_vision.data.masks import read_mask, write_mask
+    from keras_vision.data.palettes import CAMVID_PALETTE, voc_palette
     from keras_vision.data.pipeline import Pipeline
     from keras_vision.data.readers.bsds import bsds500
     from keras_vision.data.readers.camvid import camvid, camvid_original
@@ -46,7 +49,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CAMVID_PALETTE",
     "BoxedImages",
+    "Camera",
     "CaptionedImages",
     "EdgeImages",
     "LabelGroups",
@@ -70,6 +75,7 @@ __all__ = [
     "digits",
     "flickr_captions",
     "from_tfds",
+    "hha",
     "image_folder",
     "imagenet_train",
     "imagenet_validation",
@@ -79,6 +85,7 @@ __all__ = [
     "mnist",
     "nyud",
     "pascal_context",
+    "read_mask",
     "readable_images",
     "sbd_segmentation",
     "shards",
@@ -91,7 +98,9 @@ __all__ = [
     "unpack",
     "validation_images",
     "voc_classification",
+    "voc_palette",
     "voc_segmentation",
+    "write_mask",
     "write_shards",
 ]
 
@@ -99,9 +108,12 @@ _HOMES = {  # module -> the public names it has
     "annotated_images": ("BoxedImages", "CaptionedImages", "EdgeImages", "MultiLabelImages", "SegmentedImages"),
     "archives": ("unpack",),
     "decode": ("decode_image", "load_pixels"),
+    "depth_encoding": ("Camera", "hha"),
     "digit_collages": ("digit_collages",),
     "label_groups": ("LabelGroups", "readable_images", "split_multi_label"),
     "labelled_images": ("LabelledImages", "digits", "image_folder"),
+    "masks": ("read_mask", "write_mask"),
+    "palettes": ("CAMVID_PALETTE", "voc_palette"),
     "pipeline": ("Pipeline",),
     "readers.bsds": ("bsds500",),
     "readers.camvid": ("camvid", "camvid_original"),

@@ -1,4 +1,4 @@
-"""Masks of class numbers: read from files, translated from other numbers or from colours, and checked."""
+"""Masks of class numbers: files of them, checks, and translation from other numbers or from colours."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
+from keras_vision.data.palettes import checked_labels, checked_palette
 from keras_vision.errors import ImageError, KerasVisionError
+from keras_vision.files import whole_file
 from keras_vision.runtime.images import DAMAGE, orientation
 
 _INDEXED = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 _SIDEWAYS = range(5, 9)  # EXIF orientations that exchange width and height
+SOFTWARE = "keras-vision"
 NOT_ACCEPTED = -1  # in a lookup: this number must not occur
 
 
@@ -56,6 +60,44 @@ def colour_indices(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:
             f"{len(palette)} colours; masks must not be resized, smoothed or kept as JPEG."
         )
     return found
+
+
+def write_mask(path: str | os.PathLike, labels: Any, palette: Any, overwrite: bool = False) -> None:
+    """Write class numbers as a palette PNG: the indices are the classes, which any viewer shows in their colours.
+
+    `read_mask` gives the same numbers back. The file appears whole or not at all.
+
+    Args:
+        path: usually `.png`; always written as PNG.
+        labels: integers `(h, w)`, each below the number of colours.
+        palette: colours `(k, 3)`, 0-255: `voc_palette()`, `CAMVID_PALETTE`, or your own.
+        overwrite: replace an existing file.
+
+    Raises:
+        KerasVisionError: labels without a colour or no integers, no palette `(k, 3)`, or the file exists or cannot be
+            written.
+    """
+    colours = checked_palette(palette)
+    image = Image.fromarray(checked_labels(labels, len(colours)), "L")
+    image.putpalette(colours.tobytes())
+    with whole_file(path, overwrite) as file:
+        image.save(file, "PNG", optimize=True, pnginfo=signature())
+
+
+def signature() -> PngInfo:
+    """The text that a PNG of this package carries: PNG's own keyword "Software"."""
+    info = PngInfo()
+    info.add_text("Software", SOFTWARE)
+    return info
+
+
+def is_ours(path: str | os.PathLike) -> bool:
+    """Whether a file is a PNG that carries `signature`."""
+    try:
+        with Image.open(path) as image:
+            return image.format == "PNG" and image.info.get("Software") == SOFTWARE
+    except (*DAMAGE, Image.DecompressionBombError):
+        return False
 
 
 def class_lookup(classes: int, void: int | None) -> np.ndarray:

@@ -13,19 +13,36 @@ from keras_vision.evaluation.label_scores import (
 )
 from keras_vision.evaluation.protocols import PROTOCOLS, Protocol, Views, protocol
 from keras_vision.evaluation.result import Evaluation, ImageScore
+from keras_vision.evaluation.segmentation import SegmentationScores, confusion_matrix, segmentation_scores
+from keras_vision.evaluation.segmentation_bounds import upper_bounds
+from keras_vision.evaluation.segmentation_metrics import (
+    FrequencyWeightedIU,
+    MeanAccuracy,
+    MeanIU,
+    PixelAccuracy,
+    segmentation_metrics,
+)
 from keras_vision.evaluation.thresholds import Thresholds, search_thresholds
+from keras_vision.evaluation.trimap import TrimapCurve, trimap_curve
 
 __all__ = [
     "CLASSIFIERS",
     "PROTOCOLS",
     "Evaluation",
+    "FrequencyWeightedIU",
     "ImageScore",
+    "MeanAccuracy",
+    "MeanIU",
+    "PixelAccuracy",
     "Protocol",
     "SampleFBeta",
+    "SegmentationScores",
     "Thresholds",
+    "TrimapCurve",
     "Views",
     "average_labels",
     "caltech_splits",
+    "confusion_matrix",
     "describe",
     "evaluate",
     "f_beta",
@@ -36,4 +53,8 @@ __all__ = [
     "predict_labels",
     "protocol",
     "search_thresholds",
+    "segmentation_metrics",
+    "segmentation_scores",
+    "trimap_curve",
+    "upper_bounds",
 ]

@@ -130,6 +130,8 @@ def check_ensemble(models: list[VisionModel]) -> int:
             )
         if model.card.output == "features":
             raise KerasVisionError(f"{model.name} gives feature maps, not classes.")
+        if model.card.task != "classification":
+            raise KerasVisionError(f"{model.name} is for {model.card.task}; these protocols are for classification.")
         if model.preprocessing.color == "raw":
             raise KerasVisionError(
                 f"{model.name} takes {model.preprocessing.channels} channels, which no image file has."

@@ -4,11 +4,13 @@ from keras_vision.layers.adaptive_pooling import AdaptiveAveragePool2D
 from keras_vision.layers.atrous_pooling import AtrousPooling2D
 from keras_vision.layers.attention_cell import AttentionCell
 from keras_vision.layers.average_classifier import average_classifier
+from keras_vision.layers.bilinear_like import BilinearLike2D
 from keras_vision.layers.ceil_pooling import MAX_POOLINGS, OverhangPadding2D, ceil_max_pool, padded_max_pool
 from keras_vision.layers.channel_padding import ChannelPadding
 from keras_vision.layers.convolution import bn_relu, conv_bn_relu, conv_chain, conv_relu
 from keras_vision.layers.dense_crf import DenseCRF
 from keras_vision.layers.drop_block import DropBlock
+from keras_vision.layers.edge_padding import EdgePadding2D
 from keras_vision.layers.fully_connected import fc6_to_fc8
 from keras_vision.layers.inception import average_pool, conv_names, inception, max_pool
 from keras_vision.layers.label_probabilities import LabelProbabilities, label_probabilities
@@ -26,9 +28,11 @@ __all__ = [
     "AdaptiveAveragePool2D",
     "AtrousPooling2D",
     "AttentionCell",
+    "BilinearLike2D",
     "ChannelPadding",
     "DenseCRF",
     "DropBlock",
+    "EdgePadding2D",
     "LabelProbabilities",
     "LocalResponseNormalization",
     "OverhangPadding2D",

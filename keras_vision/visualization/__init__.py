@@ -1,5 +1,25 @@
-"""Pictures of what models and operations do."""
+"""Pictures of what models and operations do; imported on first use, as those of operations need TensorFlow."""
 
-from keras_vision.visualization.dense_crf import crf_iterations
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["crf_iterations"]
+if TYPE_CHECKING:
+    from keras_vision.visualization.dense_crf import crf_iterations
+    from keras_vision.visualization.edge_curves import boundary_curves
+    from keras_vision.visualization.segmentation import overlay
+    from keras_vision.visualization.trimap import trimap_curves
+
+__all__ = ["boundary_curves", "crf_iterations", "overlay", "trimap_curves"]
+
+_HOMES = {
+    "boundary_curves": "edge_curves",
+    "crf_iterations": "dense_crf",
+    "overlay": "segmentation",
+    "trimap_curves": "trimap",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

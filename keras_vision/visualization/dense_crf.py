@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_vision.data.palettes import voc_palette
 from keras_vision.errors import KerasVisionError
 from keras_vision.ops import dense_crf
 
@@ -44,7 +45,7 @@ def crf_iterations(
         raise KerasVisionError(f"label must be from 0 to {labels - 1}, or None for the best; given: {label}.")
     steps = [np.asarray(dense_crf(logits[None], image[None], iterations=n, **options)[0]) for n in (0, *iterations)]
     pictures = [("image", image), *_pictures(steps, iterations, label)]
-    best = colours(labels)[steps[-1].argmax(-1)]
+    best = voc_palette(labels)[steps[-1].argmax(-1)]
     pictures.append(("result", (0.45 * image + 0.55 * best).astype(np.uint8)))
     figure = Figure(figsize=(2.4 * len(pictures), 2.4 * image.shape[0] / image.shape[1] + 0.4), layout="constrained")
     for axes, (title, picture) in zip(figure.subplots(1, len(pictures)), pictures, strict=True):
@@ -58,14 +59,4 @@ def _pictures(steps: list[np.ndarray], iterations: Sequence[int], label: int | N
     names = ["network", *(f"iteration {n}" for n in iterations)]
     if label is not None:
         return [(name, step[..., label]) for name, step in zip(names, steps, strict=True)]
-    return [(name, colours(step.shape[-1])[step.argmax(-1)]) for name, step in zip(names, steps, strict=True)]
-
-
-def colours(labels: int) -> np.ndarray:
-    """One colour for each label, (labels, 3) uint8: PASCAL VOC's, whose label 0 (background) is black."""
-    index = np.arange(labels)
-    table = np.zeros((labels, 3), np.uint8)
-    for bit in range(8):  # bits 0, 1, 2 of every three go to the highest free bit of red, green, blue
-        for channel in range(3):
-            table[:, channel] |= ((index >> (3 * bit + channel) & 1) << (7 - bit)).astype(np.uint8)
-    return table
+    return [(name, voc_palette(step.shape[-1])[step.argmax(-1)]) for name, step in zip(names, steps, strict=True)]

@@ -14,7 +14,7 @@ import keras_vision as kv
 from keras_vision import graph
 from keras_vision.model import VisionModel
 
-MODELS = kv.list_models()
+MODELS = kv.list_models(task="classification")
 
 COUNTS = {  # published: all and trainable parameters, with the default classes and without the classifier
     "AlexNet": (62_378_344, 62_378_344, 3_747_200, 3_747_200),
