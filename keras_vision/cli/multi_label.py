@@ -11,7 +11,7 @@ from rich.console import Console
 
 from keras_vision.cli.loading import DEFAULT, parse_weights
 from keras_vision.cli.printing import printable
-from keras_vision.cli.progress import progress_bar, training_bar
+from keras_vision.cli.progress import progress_bar, resumable, training_bar
 
 if TYPE_CHECKING:
     from keras_vision.data import MultiLabelImages
@@ -75,14 +75,9 @@ def multi_label(
     )
     console = Console()
     found = _images(table, images, suffix, columns, groups, skip, console)
-    try:
-        with progress_bar(console) as progress:
-            bar = training_bar(progress, run.epochs, run.batch_size)
-            outcome = train_multi_label(run, found, out, [bar], overwrite)
-    except KeyboardInterrupt:
-        how = "the same command, without --overwrite," if overwrite else "the same command"
-        console.print(f"interrupted; {how} goes on after the last snapshot in {out}", markup=False)
-        raise typer.Exit(130) from None
+    with resumable(console, out, overwrite), progress_bar(console) as progress:
+        bar = training_bar(progress, run.epochs, run.batch_size)
+        outcome = train_multi_label(run, found, out, [bar], overwrite)
     _print(outcome, out, console)
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from keras_vision.cli.printing import printable
 
 if TYPE_CHECKING:
     import keras
@@ -22,6 +28,17 @@ def progress_bar(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
+
+
+@contextlib.contextmanager
+def resumable(console: Console, out: Path, overwrite: bool) -> Iterator[None]:
+    """Ctrl-C in a run that goes on later: says how, and exits with 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        how = "the same command, without --overwrite," if overwrite else "the same command"
+        console.print(printable(f"interrupted; {how} goes on after the last snapshot in {out}"), markup=False)
+        raise typer.Exit(130) from None
 
 
 def training_bar(progress: Progress, epochs: int, batch_size: int) -> keras.callbacks.Callback:

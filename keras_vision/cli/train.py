@@ -10,7 +10,7 @@ from rich.console import Console
 
 from keras_vision.cli.loading import DEFAULT, parse_weights
 from keras_vision.cli.printing import printable
-from keras_vision.cli.progress import progress_bar, training_bar
+from keras_vision.cli.progress import progress_bar, resumable, training_bar
 from keras_vision.errors import KerasVisionError
 
 if TYPE_CHECKING:
@@ -83,22 +83,17 @@ def train(
     images = _images(data, skip, console)
     for file, reason in images.skipped:
         console.print(printable(f"skipped {file}: {reason}"), markup=False)
-    try:
-        with progress_bar(console) as progress:
-            outcome = fine_tune(
-                run,
-                images,
-                out,
-                [training_bar(progress, run.epochs, run.batch_size)],
-                overwrite,
-                strategy=where,
-                every=60 * minutes,
-                tensorboard=tensorboard,
-            )
-    except KeyboardInterrupt:
-        how = "the same command, without --overwrite," if overwrite else "the same command"
-        console.print(f"interrupted; {how} goes on after the last snapshot in {out}", markup=False)
-        raise typer.Exit(130) from None
+    with resumable(console, out, overwrite), progress_bar(console) as progress:
+        outcome = fine_tune(
+            run,
+            images,
+            out,
+            [training_bar(progress, run.epochs, run.batch_size)],
+            overwrite,
+            strategy=where,
+            every=60 * minutes,
+            tensorboard=tensorboard,
+        )
     if outcome is not None:
         _print(outcome, out, console)
 

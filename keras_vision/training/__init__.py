@@ -2,6 +2,7 @@
 
 from keras_vision.training._attention_critic import attention_modules
 from keras_vision.training.board import board
+from keras_vision.training.class_balance import median_frequency_weights
 from keras_vision.training.distillation import Distiller, distillation_loss
 from keras_vision.training.dreal import DREAL
 from keras_vision.training.fine_tune import Run, fine_tune
@@ -16,7 +17,11 @@ from keras_vision.training.multi_label_run import MultiLabelOutcome, MultiLabelR
 from keras_vision.training.multi_optimizer import MultiOptimizer
 from keras_vision.training.optimisation import add_l2, optimizer_of, schedule_of
 from keras_vision.training.outcome import Outcome
-from keras_vision.training.recipes.catalogue import RECIPES, find_recipe
+from keras_vision.training.pixel_loss import PixelCrossentropy
+from keras_vision.training.recipes.catalogue import DENSE_RECIPES, RECIPES, find_recipe
+from keras_vision.training.recipes.dense_planning import DensePlan, plan_dense
+from keras_vision.training.recipes.dense_running import run_dense_recipe
+from keras_vision.training.recipes.dense_settings import DenseRecipe
 from keras_vision.training.recipes.planning import Plan, plan
 from keras_vision.training.recipes.running import run_recipe
 from keras_vision.training.recipes.settings import Recipe, with_settings
@@ -24,8 +29,11 @@ from keras_vision.training.strategy import enable_determinism, strategy_of
 from keras_vision.training.synchronized import synchronized
 
 __all__ = [
+    "DENSE_RECIPES",
     "DREAL",
     "RECIPES",
+    "DensePlan",
+    "DenseRecipe",
     "Distiller",
     "HistoryFile",
     "ManifoldMixUp",
@@ -35,6 +43,7 @@ __all__ = [
     "MultiLabelRun",
     "MultiOptimizer",
     "Outcome",
+    "PixelCrossentropy",
     "Plan",
     "Recipe",
     "Run",
@@ -49,10 +58,13 @@ __all__ = [
     "fine_tune",
     "groups_of",
     "logits_model",
+    "median_frequency_weights",
     "most_frequent",
     "multi_label_classifier",
     "optimizer_of",
     "plan",
+    "plan_dense",
+    "run_dense_recipe",
     "run_recipe",
     "schedule_of",
     "smooth_labels",

@@ -22,6 +22,7 @@ from keras_vision.training.best_epoch import BestEpoch
 from keras_vision.training.board import board
 from keras_vision.training.history_file import HistoryFile
 from keras_vision.training.loop import train
+from keras_vision.training.optimisation import warmed_up_cosine
 from keras_vision.training.outcome import REPORT, Outcome, finish
 from keras_vision.training.run_folder import BOARD, HISTORY, claim
 from keras_vision.training.strategy import is_chief
@@ -196,6 +197,4 @@ def _freeze(model: VisionModel, head_only: bool) -> None:
 def _rate(run: Run, head_only: bool, steps: int) -> Any:
     if head_only:
         return 1e-3
-    peak = run.learning_rate or (5e-4 if run.weights is None else 1e-4)
-    warmup = steps // 10
-    return keras.optimizers.schedules.CosineDecay(peak / 100, steps - warmup, warmup_target=peak, warmup_steps=warmup)
+    return warmed_up_cosine(run.learning_rate or (5e-4 if run.weights is None else 1e-4), steps)

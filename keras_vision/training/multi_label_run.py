@@ -23,6 +23,7 @@ from keras_vision.training.history_file import HistoryFile
 from keras_vision.training.loop import Epochs, train
 from keras_vision.training.multi_label import logits_model, multi_label_classifier, train_head_only
 from keras_vision.training.multi_label_loss import MultiLabelCrossentropy
+from keras_vision.training.optimisation import warmed_up_cosine
 from keras_vision.training.run_folder import HISTORY, METRICS, MODEL, claim
 
 THRESHOLDS = "thresholds.json"
@@ -169,7 +170,7 @@ def _fit(
         train_head_only(trained, head_only)
         metric = SampleFBeta(groups=groups.positions, from_logits=True, name="f2")
         loss = MultiLabelCrossentropy(groups.positions, from_logits=True)
-        rate = _rate(run, head_only, (last - first) * batches.steps)
+        rate = 1e-3 if head_only else warmed_up_cosine(run.learning_rate, (last - first) * batches.steps)
         trained.compile(keras.optimizers.Adam(rate, clipnorm=1.0), loss, metrics=[metric], jit_compile=False)
         train(
             trained,
@@ -185,13 +186,6 @@ def _fit(
 
 def _epochs(batches: Pipeline) -> Epochs:
     return lambda epoch, step: batches.epoch(epoch, step * batches.batch_size)
-
-
-def _rate(run: MultiLabelRun, head_only: bool, steps: int) -> Any:
-    if head_only:
-        return 1e-3
-    peak, warmup = run.learning_rate, steps // 10
-    return keras.optimizers.schedules.CosineDecay(peak / 100, steps - warmup, warmup_target=peak, warmup_steps=warmup)
 
 
 def _measured(

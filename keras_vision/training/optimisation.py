@@ -21,7 +21,7 @@ from keras.optimizers import schedules
 
 from keras_vision.errors import KerasVisionError
 from keras_vision.training.multi_optimizer import MultiOptimizer
-from keras_vision.training.recipes.settings import Recipe
+from keras_vision.training.recipes.settings import Settings
 
 
 def is_kernel(variable: Any) -> bool:
@@ -45,7 +45,7 @@ def add_l2(model: keras.Model, amount: float, biases_and_norms: bool = True) -> 
     return len(decayed)
 
 
-def schedule_of(recipe: Recipe, steps: int) -> float | schedules.LearningRateSchedule:
+def schedule_of(recipe: Settings, steps: int) -> float | schedules.LearningRateSchedule:
     """The learning rate as a function of the steps before; for "constant" and "plateau" a number.
 
     Args:
@@ -59,10 +59,18 @@ def schedule_of(recipe: Recipe, steps: int) -> float | schedules.LearningRateSch
         return schedules.ExponentialDecay(recipe.learning_rate, every, recipe.decay_rate, staircase=True)
     if recipe.schedule == "poly":
         return schedules.PolynomialDecay(recipe.learning_rate, recipe.epochs * steps, 0.0, recipe.power)
+    if recipe.schedule == "cosine":
+        return warmed_up_cosine(recipe.learning_rate, recipe.epochs * steps)
     return recipe.learning_rate
 
 
-def _stepwise(recipe: Recipe, steps: int) -> float | schedules.LearningRateSchedule:
+def warmed_up_cosine(peak: float, steps: int) -> schedules.LearningRateSchedule:
+    """A rate that rises for a tenth of the steps, from a hundredth of the peak, and falls to 0 as a cosine does."""
+    warm_up = steps // 10
+    return schedules.CosineDecay(peak / 100, steps - warm_up, warmup_target=peak, warmup_steps=warm_up)
+
+
+def _stepwise(recipe: Settings, steps: int) -> float | schedules.LearningRateSchedule:
     ends = [round(at * steps) for at in recipe.decay_epochs]
     rates = [recipe.learning_rate * recipe.decay_rate**number for number in range(len(ends) + 1)]
     if recipe.warm_up_rate is not None:
@@ -75,7 +83,7 @@ def _stepwise(recipe: Recipe, steps: int) -> float | schedules.LearningRateSched
     return schedules.PiecewiseConstantDecay([end - 1 for end in ends], rates) if ends else recipe.learning_rate
 
 
-def optimizer_of(recipe: Recipe, model: keras.Model, steps: int, replicas: int = 1) -> keras.optimizers.Optimizer:
+def optimizer_of(recipe: Settings, model: keras.Model, steps: int, replicas: int = 1) -> keras.optimizers.Optimizer:
     """The optimizer of a recipe; to be made in the scope of the strategy, and compiled with the model.
 
     Args:
@@ -87,19 +95,35 @@ def optimizer_of(recipe: Recipe, model: keras.Model, steps: int, replicas: int =
     Raises:
         KerasVisionError: a prefix of `rates` is of no layer with weights.
     """
-    if not recipe.rates:
+    if not recipe.rates and recipe.bias_rate == 1:
         return _single(recipe, model, steps, replicas)
-    parts: list[tuple[Any, Any]] = []
-    for prefix, factor in recipe.rates.items():
-        layers = [layer for layer in model.layers if layer.name.startswith(prefix) and layer.weights]
-        if not layers:
+    groups: dict[float, list[str]] = {}  # factor of the rate to the paths of its weights
+    for layer in model.layers:
+        factor = _factor(recipe, layer.name)
+        for variable in layer.trainable_variables:
+            own = factor * (recipe.bias_rate if variable.name == "bias" else 1.0)
+            groups.setdefault(own, []).append(variable.path)
+    for prefix in recipe.rates:
+        if not any(layer.name.startswith(prefix) and layer.weights for layer in model.layers):
             raise KerasVisionError(f"rates name {prefix!r}, and no layer of {model.name} with weights begins like it.")
-        scaled = dataclasses.replace(recipe, learning_rate=recipe.learning_rate * factor)
-        parts.append((_single(scaled, model, steps, replicas), layers))
-    return MultiOptimizer([*parts, (_single(recipe, model, steps, replicas), None)])
+    rest = groups.pop(1.0, None) is not None or not groups
+    parts: list[tuple[Any, Any]] = [
+        (
+            _single(dataclasses.replace(recipe, learning_rate=recipe.learning_rate * factor), model, steps, replicas),
+            paths,
+        )
+        for factor, paths in groups.items()
+    ]
+    return MultiOptimizer([*parts, (_single(recipe, model, steps, replicas), None)] if rest else parts)
 
 
-def _single(recipe: Recipe, model: keras.Model, steps: int, replicas: int) -> keras.optimizers.Optimizer:
+def _factor(recipe: Settings, layer: str) -> float:
+    """Of a layer's rate: that of the longest prefix that its name begins with."""
+    fitting = [prefix for prefix in recipe.rates if layer.startswith(prefix)]
+    return recipe.rates[max(fitting, key=len)] if fitting else 1.0
+
+
+def _single(recipe: Settings, model: keras.Model, steps: int, replicas: int) -> keras.optimizers.Optimizer:
     shared: dict[str, Any] = dict(
         learning_rate=schedule_of(recipe, steps),
         weight_decay=recipe.weight_decay if recipe.decoupled and recipe.weight_decay else None,
@@ -117,7 +141,7 @@ def _single(recipe: Recipe, model: keras.Model, steps: int, replicas: int) -> ke
     return optimizer
 
 
-def plateau_of(recipe: Recipe, accuracy: str) -> list[keras.callbacks.Callback]:
+def plateau_of(recipe: Settings, accuracy: str) -> list[keras.callbacks.Callback]:
     """The callback of the schedule "plateau"; `accuracy` is what the validation accuracy is called in the logs."""
     if recipe.schedule != "plateau":
         return []

@@ -152,6 +152,22 @@ def test_layers_have_rates_of_their_own():
         optimizer_of(recipe(rates={"fc": 2.0}), network(), STEPS)
 
 
+def test_biases_learn_faster_and_the_longest_prefix_counts():
+    """FCN's doubled rate of biases (section 4.3), on top of the factors of layers."""
+    before, after, given = applied(recipe(rates={"l": 3.0, "last": 10.0}, bias_rate=2.0), steps=1)
+    factors = [1, 2, 1, 1, 10, 20]
+    expected = [w - 0.1 * f * g for w, g, f in zip(before, given[0], factors, strict=True)]
+    assert_close(after, expected)
+
+
+def test_a_cosine_rises_for_a_tenth_of_the_steps_and_falls_to_nothing():
+    given = recipe(schedule="cosine", epochs=10)
+    warm_up = STEPS
+    rising = [0.001 + (0.1 - 0.001) * s / warm_up for s in range(warm_up)]
+    falling = [0.05 * (1 + np.cos(np.pi * s / (9 * STEPS))) for s in range(9 * STEPS)]
+    np.testing.assert_allclose(rates_of(given), rising + falling, rtol=1e-4)
+
+
 # ----------------------------------------------------------------------------------------------- weight decay
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from keras_vision.cli.main import app
 from keras_vision.errors import KerasVisionError
-from keras_vision.training import RECIPES
+from keras_vision.training import DENSE_RECIPES, RECIPES
 
 SETTINGS = [part for pair in ("epochs=1", "batch=20", "decay_epochs=[]", 'model_settings={"n": 1}', "lr=0.02")
             for part in ("--set", pair)]  # fmt: skip
@@ -28,7 +28,7 @@ def invoke(*arguments):
 
 def test_list_names_every_recipe_with_its_result():
     listed = " ".join(invoke("list").output.split())
-    for recipe in RECIPES.values():
+    for recipe in (*RECIPES.values(), *DENSE_RECIPES.values()):
         assert recipe.name in listed
         assert recipe.model in listed
     assert "21.2 %" in listed

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from small_data import class_folders
+from stopping import Stop, StopAt
 
 from keras_vision.applications import VGG11, VGG16, GoogLeNet
 from keras_vision.data import unpack
@@ -25,23 +26,6 @@ SMALL = dataclasses.replace(
     decay_epochs=(1,),
     learning_rate=0.02,
 )
-
-
-class Stop(Exception):
-    pass
-
-
-class StopAt(keras.callbacks.Callback):
-    """Ends training before a step, counted over epochs."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.left = step
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.left -= 1
-        if self.left < 0:
-            raise Stop
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,21 @@ class ColorDistortion:
             pixels = tf.switch_case(order[step], ways)
         return tf.clip_by_value(pixels, 0.0, 255.0)
 
+    def scaled(self, strength: float) -> ColorDistortion:
+        """All of it weaker: 0 changes nothing, 1 is this distortion.
+
+        Raises:
+            KerasVisionError: a strength outside of 0 to 1.
+        """
+        if not 0 <= strength <= 1:
+            raise KerasVisionError(f"distortion={strength!r}; give a number from 0 to 1.")
+
+        def around_one(ends: tuple[float, float]) -> tuple[float, float]:
+            return 1 + (ends[0] - 1) * strength, 1 + (ends[1] - 1) * strength
+
+        saturation, contrast = around_one(self.saturation), around_one(self.contrast)
+        return ColorDistortion(self.brightness * strength, saturation, self.hue * strength, contrast)
+
     def _changes(self) -> list[tuple[Callable[[Any, Any], Any], float, float]]:
         """The changes that do something, and the ranges of their amounts."""
         changes = [

@@ -13,7 +13,6 @@ from keras_vision.data.augment.geometry import (
 )
 from keras_vision.data.augment.photometric import ColorDistortion, PCAColor
 from keras_vision.data.augment.window import Augmentation, Photometric
-from keras_vision.errors import KerasVisionError
 
 
 def inception(
@@ -35,12 +34,7 @@ def inception(
     Raises:
         KerasVisionError: a range or a probability makes no sense.
     """
-    if not 0 <= distortion <= 1:
-        raise KerasVisionError(f"distortion={distortion!r}; give a number from 0 to 1.")
-    full = ColorDistortion()
-    factors = (1 - 0.5 * distortion, 1 + 0.5 * distortion)
-    colors = ColorDistortion(full.brightness * distortion, factors, full.hue * distortion, factors)
-    return Augmentation(AreaCrop(area, aspect, mirror=mirror), (colors,) if distortion else ())
+    return Augmentation(AreaCrop(area, aspect, mirror=mirror), _colors(distortion))
 
 
 def vgg(*, scales: int | tuple[int, int] = (256, 512), pca: float = 0.1, mirror: float = 0.5) -> Augmentation:
@@ -98,17 +92,20 @@ def cifar(*, pad: int = 4, mirror: float = 0.5) -> Augmentation:
     return Augmentation(PaddedCrop(pad, mirror))
 
 
-def segmentation(*, scales: tuple[float, float] = (0.5, 1.5), mirror: float = 0.5) -> Augmentation:
+def segmentation(
+    *, scales: tuple[float, float] = (0.5, 1.5), distortion: float = 0.0, mirror: float = 0.5
+) -> Augmentation:
     """Random scale and crop of images with masks (DeepLab v2, arXiv 1606.00915, section 4.1).
 
     Args:
         scales: range of the factor of the image's own size.
+        distortion: strength of a colour distortion, which the paper does not have, from 0 (none) to 1.
         mirror: probability of a mirror image.
 
     Raises:
         KerasVisionError: a range or a probability makes no sense.
     """
-    return Augmentation(ScaleAndCrop(scales, mirror))
+    return Augmentation(ScaleAndCrop(scales, mirror), _colors(distortion))
 
 
 def evaluation(*, shorter: int | None = None) -> Augmentation:
@@ -121,6 +118,11 @@ def evaluation(*, shorter: int | None = None) -> Augmentation:
         KerasVisionError: the length makes no sense.
     """
     return Augmentation(CentreCrop(shorter))
+
+
+def _colors(distortion: float) -> tuple[Photometric, ...]:
+    colors = ColorDistortion().scaled(distortion)
+    return (colors,) if distortion else ()
 
 
 def _pca(deviation: float) -> tuple[Photometric, ...]:

@@ -34,7 +34,7 @@ def network(recipe: Recipe, classes: int, start: bool = True) -> VisionModel:
         classes: number of them.
         start: take the weights that the recipe starts from; else random ones.
     """
-    with _precision(recipe.precision), warnings.catch_warnings():
+    with precision(recipe.precision), warnings.catch_warnings():
         warnings.simplefilter("ignore", KerasVisionWarning)  # a recipe that starts from other classes means it
         model = _built(recipe, classes, recipe.start if start else None, **recipe.model_settings)
         return synchronized(model) if recipe.sync_batch_norm else model
@@ -146,7 +146,8 @@ def _built(recipe: Recipe, classes: int, weights: Any, **settings: Any) -> Visio
 
 
 @contextlib.contextmanager
-def _precision(policy: str) -> Iterator[None]:
+def precision(policy: str) -> Iterator[None]:
+    """Layers are made under this dtype policy."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:

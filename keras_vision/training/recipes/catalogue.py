@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from keras_vision.errors import KerasVisionError
 from keras_vision.training.recipes import (
     bn_x5,
+    camvid,
+    deeplab,
     densenet_cifar,
+    fcn,
+    hed,
     inception_v3,
     resnet,
     resnet_cifar,
@@ -17,6 +21,7 @@ from keras_vision.training.recipes import (
     squeezenet_transfer,
     vgg,
 )
+from keras_vision.training.recipes.dense_settings import DenseRecipe
 from keras_vision.training.recipes.settings import Recipe
 
 _MODULES = (
@@ -30,18 +35,21 @@ _MODULES = (
     se_resnet,
     squeezenet_transfer,
 )
+_DENSE_MODULES = (fcn, deeplab, hed, camvid)
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}
+DENSE_RECIPES: Mapping[str, DenseRecipe] = {r.name: r for module in _DENSE_MODULES for r in module.RECIPES}
 
 
-def find_recipe(name: str) -> Recipe:
-    """The recipe of a name.
+def find_recipe(name: str) -> Recipe | DenseRecipe:
+    """The recipe of a name: of a classifier, or of a network with an output for each pixel.
 
     Raises:
         KerasVisionError: no such recipe; the message suggests the nearest names.
     """
-    if name in RECIPES:
-        return RECIPES[name]
-    begin = [known for known in RECIPES if name and known.startswith(name.lower())]
-    near = begin or difflib.get_close_matches(name.lower(), RECIPES, n=3)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(RECIPES)}."
+    every: dict[str, Recipe | DenseRecipe] = {**RECIPES, **DENSE_RECIPES}
+    if name in every:
+        return every[name]
+    begin = [known for known in every if name and known.startswith(name.lower())]
+    near = begin or difflib.get_close_matches(name.lower(), every, n=3)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(every)}."
     raise KerasVisionError(f"no recipe is called {name!r}. {hint}")

@@ -146,7 +146,7 @@ def _bytes(variables: Any) -> int:
 def _rates(recipe: Recipe, model: VisionModel, steps: int) -> tuple[tuple[int, float], ...]:
     """At the first step of some epochs, evenly spaced and the last among them."""
     epochs = sorted({*np.linspace(0, recipe.epochs - 1, _SHOWN_RATES).round().astype(int).tolist()})
-    optimizer: Any = model.optimizer.parts[-1][0] if recipe.rates else model.optimizer
+    optimizer: Any = getattr(model.optimizer, "parts", [[model.optimizer]])[-1][0]
     config = getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
     rate = config if callable(config) else lambda step: recipe.learning_rate
     return tuple((epoch + 1, float(rate(epoch * steps))) for epoch in epochs)

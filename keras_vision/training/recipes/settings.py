@@ -8,29 +8,28 @@ import json
 import math
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from keras_vision.errors import KerasVisionError
 
 OPTIMIZERS = ("sgd", "rmsprop", "adam")
-SCHEDULES = ("constant", "step", "exponential", "poly", "plateau")
+SCHEDULES = ("constant", "step", "exponential", "poly", "cosine", "plateau")
 AUGMENTATIONS = ("none", "alexnet", "cifar", "inception", "vgg")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SHORT = {"lr": "learning_rate", "batch": "batch_size"}
 _IDENTITY = ("name", "result")  # say what a recipe is, and are no settings of it
+AnyRecipe = TypeVar("AnyRecipe", bound="Settings")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """All settings of one training run.
+class Settings:
+    """What every training run has to say: model, optimizer, schedule, decay.
 
     Attributes:
         name: of the recipe.
         result: what it is to reach, and where that is printed.
         model: name of the model; `model_settings` are further keywords of its constructor.
         data: data set that the result is of.
-        size: side of the square input, in pixels; `resize_shorter` is the length of an evaluated image's shorter side
-            before the crop, None for the model's own share.
         epochs: in all.
         batch_size: images per update of the weights, of all replicas together.
         accumulation: parts that a batch is computed in, one after the other; their gradients are averaged.
@@ -38,24 +37,18 @@ class Recipe:
             others. RMSProp's decay is 0.9.
         learning_rate: the highest.
         schedule: one of `SCHEDULES`. "step": times `decay_rate` after each of `decay_epochs`. "exponential": times
-            `decay_rate` every `decay_every` epochs. "poly": to 0 with `power`. "plateau": times `decay_rate` after
-            `patience` epochs without a better validation accuracy, at most `drops` times.
+            `decay_rate` every `decay_every` epochs. "poly": to 0 with `power`. "cosine": up for a tenth of the steps,
+            then down to 0. "plateau": times `decay_rate` after `patience` epochs without a better validation accuracy,
+            at most `drops` times.
         warm_up_rate: learning rate of the first `warm_up_steps` updates, of "step".
         rates: name prefix of layers to the factor of their learning rate; others have 1.
+        bias_rate: further factor of the learning rate of biases.
         weight_decay: factor of the decay. As in the papers it is the gradient of an L2 penalty, `weight_decay / 2`
             times the sum of squares, and goes through momentum; with `decoupled`, Keras' own `weight_decay`, which
             takes `learning_rate * weight_decay` of each weight away beside the update.
         decay_all: also decay biases and what norms learn; else kernels alone.
         clip: largest norm of the gradient of all weights, on each replica.
-        label_smoothing: share of the labels that goes to all classes alike.
-        auxiliary_weight: of each side classifier's loss, where the model has some.
-        average: decay of a running average of the weights, which evaluation uses; None for none.
-        augment: one of `AUGMENTATIONS`, with `augment_settings` as its keywords.
-        protocol: views of an image in the evaluation at the end, a name in `keras_vision.evaluation.PROTOCOLS`.
         precision: one of `PRECISIONS`.
-        sync_batch_norm: statistics over all replicas.
-        start: weights to start from: a path, or a name of the model's card; None for random ones.
-        stage_model: model that is trained before with the same settings; its `stage_layers` are where this one starts.
         seed: of weights, order and augmentation.
 
     Raises:
@@ -70,8 +63,6 @@ class Recipe:
     batch_size: int
     learning_rate: float
     model_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    size: int = 224
-    resize_shorter: int | None = None
     accumulation: int = 1
     optimizer: str = "sgd"
     momentum: float = 0.9
@@ -87,22 +78,23 @@ class Recipe:
     warm_up_rate: float | None = None
     warm_up_steps: int = 0
     rates: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    bias_rate: float = 1.0
     weight_decay: float = 0.0
     decoupled: bool = False
     decay_all: bool = True
     clip: float | None = None
-    label_smoothing: float = 0.0
-    auxiliary_weight: float = 0.0
-    average: float | None = None
-    augment: str = "none"
-    augment_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    protocol: str = "single"
     precision: str = "float32"
-    sync_batch_norm: bool = False
-    start: str | None = None
-    stage_model: str | None = None
-    stage_layers: tuple[str, ...] = ()
     seed: int = 0
+
+    _CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = dict(
+        optimizer=OPTIMIZERS, schedule=SCHEDULES, precision=PRECISIONS
+    )
+    _ABOVE_0: ClassVar[tuple[str, ...]] = (
+        "learning_rate", "decay_rate", "decay_every", "epsilon", "power", "warm_up_rate", "clip", "bias_rate",
+    )  # fmt: skip
+    _FROM_1: ClassVar[tuple[str, ...]] = ("epochs", "batch_size", "accumulation", "patience")
+    _SHARES: ClassVar[tuple[str, ...]] = ("momentum",)
+    _FROM_0: ClassVar[tuple[str, ...]] = ("weight_decay", "warm_up_steps", "drops", "seed")
 
     def __post_init__(self) -> None:
         self._check_choices()
@@ -115,24 +107,23 @@ class Recipe:
         return self.batch_size // self.accumulation
 
     def _check_choices(self) -> None:
-        accepted = dict(optimizer=OPTIMIZERS, schedule=SCHEDULES, augment=AUGMENTATIONS, precision=PRECISIONS)
-        for field, choices in accepted.items():
+        for field, choices in self._CHOICES.items():
             if getattr(self, field) not in choices:
                 raise KerasVisionError(f"{field}={getattr(self, field)!r}; accepted: {', '.join(choices)}.")
 
     def _check_numbers(self) -> None:
-        for field in ("learning_rate", "decay_rate", "decay_every", "epsilon", "power", "warm_up_rate", "clip"):
+        for field in self._ABOVE_0:
             value = getattr(self, field)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise KerasVisionError(f"{field}={value!r}; give a finite number above 0.")
-        for field in ("epochs", "batch_size", "accumulation", "size", "patience"):
+        for field in self._FROM_1:
             if getattr(self, field) < 1:
                 raise KerasVisionError(f"{field}={getattr(self, field)!r}; give a whole number from 1.")
-        for field in ("momentum", "label_smoothing", "average"):
+        for field in self._SHARES:
             value = getattr(self, field)
             if value is not None and not 0 <= value < 1:
                 raise KerasVisionError(f"{field}={value!r}; give a share, from 0 to below 1.")
-        for field in ("weight_decay", "auxiliary_weight", "warm_up_steps", "drops", "seed"):
+        for field in self._FROM_0:
             if not (math.isfinite(getattr(self, field)) and getattr(self, field) >= 0):
                 raise KerasVisionError(f"{field}={getattr(self, field)!r}; give 0 or above.")
         if not all(math.isfinite(factor) and factor > 0 for factor in self.rates.values()):
@@ -150,13 +141,57 @@ class Recipe:
                 f"warm_up_rate={self.warm_up_rate}, warm_up_steps={self.warm_up_steps}, schedule={self.schedule!r}; "
                 "give a rate and its steps, and the schedule 'step'; or neither."
             )
-        if self.rates and (self.schedule == "plateau" or self.clip is not None):
-            raise KerasVisionError("rates go neither with schedule='plateau' nor with clip: they need one optimizer.")
+        if (self.rates or self.bias_rate != 1) and (self.schedule == "plateau" or self.clip is not None):
+            raise KerasVisionError(
+                "rates and bias_rate go neither with schedule='plateau' nor with clip: they need one optimizer."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(Settings):
+    """All settings of one training run of a classifier.
+
+    Attributes:
+        size: side of the square input, in pixels; `resize_shorter` is the length of an evaluated image's shorter side
+            before the crop, None for the model's own share.
+        label_smoothing: share of the labels that goes to all classes alike.
+        auxiliary_weight: of each side classifier's loss, where the model has some.
+        average: decay of a running average of the weights, which evaluation uses; None for none.
+        augment: one of `AUGMENTATIONS`, with `augment_settings` as its keywords.
+        protocol: views of an image in the evaluation at the end, a name in `keras_vision.evaluation.PROTOCOLS`.
+        sync_batch_norm: statistics over all replicas.
+        start: weights to start from: a path, or a name of the model's card; None for random ones.
+        stage_model: model that is trained before with the same settings; its `stage_layers` are where this one starts.
+
+    Raises:
+        KerasVisionError: settings that make no sense, or do not go together.
+    """
+
+    size: int = 224
+    resize_shorter: int | None = None
+    label_smoothing: float = 0.0
+    auxiliary_weight: float = 0.0
+    average: float | None = None
+    augment: str = "none"
+    augment_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    protocol: str = "single"
+    sync_batch_norm: bool = False
+    start: str | None = None
+    stage_model: str | None = None
+    stage_layers: tuple[str, ...] = ()
+
+    _CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {**Settings._CHOICES, "augment": AUGMENTATIONS}
+    _FROM_1: ClassVar[tuple[str, ...]] = (*Settings._FROM_1, "size")
+    _SHARES: ClassVar[tuple[str, ...]] = (*Settings._SHARES, "label_smoothing", "average")
+    _FROM_0: ClassVar[tuple[str, ...]] = (*Settings._FROM_0, "auxiliary_weight")
+
+    def _check_together(self) -> None:
+        super()._check_together()
         if bool(self.stage_model) != bool(self.stage_layers):
             raise KerasVisionError("stage_model and stage_layers go together.")
 
 
-def with_settings(recipe: Recipe, pairs: Sequence[str]) -> Recipe:
+def with_settings(recipe: AnyRecipe, pairs: Sequence[str]) -> AnyRecipe:
     """The recipe with "key=value" texts in the place of its own settings, each read as its field's type.
 
     Args:
@@ -166,8 +201,8 @@ def with_settings(recipe: Recipe, pairs: Sequence[str]) -> Recipe:
     Raises:
         KerasVisionError: no such setting, or a value that it cannot have.
     """
-    hints = typing.get_type_hints(Recipe)
-    known = [name for name in hints if name not in _IDENTITY]
+    hints = typing.get_type_hints(type(recipe))
+    known = [field.name for field in dataclasses.fields(recipe) if field.name not in _IDENTITY]
     changes = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -190,7 +225,8 @@ def _read(field: str, text: str, hint: Any) -> Any:
             return {"true": True, "false": False}[text.lower()]
         if kind is tuple:
             values = json.loads(text)
-            return tuple(float(value) if float in kinds else str(value) for value in values)
+            of = next((kind for kind in (float, int) if kind in kinds), str)
+            return tuple(of(value) for value in values)
         if kind is Mapping:
             return dict(json.loads(text))
         return kind(text)
