@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickletools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +18,19 @@ class Global:
     """Something of a module that the pickle asks for by name."""
 
     name: str  # "module name"
+
+
+class _Whole:
+    """A stream of which no more is read than it holds: what a damaged length claims would be reserved in memory."""
+
+    def __init__(self, stream: BinaryIO):
+        here = stream.tell()
+        self.stream, self.size = stream, stream.seek(0, io.SEEK_END)
+        stream.seek(here)
+        self.readline, self.tell = stream.readline, stream.tell
+
+    def read(self, count: int) -> bytes:
+        return self.stream.read(min(count, self.size - self.stream.tell()))
 
 
 _MARK = object()
@@ -53,8 +67,9 @@ def interpret(stream: BinaryIO, persistent: Callable[[Any], Any], call: Callable
         del stack[at:]
         return items
 
+    whole: Any = _Whole(stream)
     instruction: tuple[Any, Any, Any]
-    for instruction in pickletools.genops(stream):
+    for instruction in pickletools.genops(whole):
         name, argument = instruction[0].name, instruction[1]
         if name in ("PROTO", "FRAME"):
             continue

@@ -274,6 +274,18 @@ def files(torch, shared, tmp_path):
     return written, (shared / "weights/resnet20-12fca82f.th").read_bytes()[:20_000]
 
 
+def test_a_claimed_length_is_not_reserved(tmp_path):
+    """A string of 4 GB in a file of twelve bytes."""
+    path = tmp_path / "claims.pth"
+    path.write_bytes(b"\x80\x02X\xff\xff\xff\xff" + b"short")
+    tracemalloc.start()
+    with pytest.raises(WeightsError, match="damaged"):
+        read_torch(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 24
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_are_errors_of_ours(data, files, tmp_path):
