@@ -9,21 +9,23 @@ from rich.console import Console
 from keras_vision.cli.classify import classify
 from keras_vision.cli.data import data
 from keras_vision.cli.doctor import doctor
+from keras_vision.cli.edges import edges
 from keras_vision.cli.evaluate import evaluate
 from keras_vision.cli.export import export
 from keras_vision.cli.models import models
 from keras_vision.cli.multi_label import multi_label
 from keras_vision.cli.recipes import recipes
+from keras_vision.cli.segment import segment
 from keras_vision.cli.train import train
 from keras_vision.errors import KerasVisionError
 
 app = typer.Typer(
-    help="The classic vision papers as Keras models: classify, evaluate, fine-tune, export.",
+    help="The classic vision papers as Keras models: classify, segment, evaluate, fine-tune, export.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (classify, evaluate, train, multi_label, export):
+for command in (classify, segment, edges, evaluate, train, multi_label, export):
     app.command(rich_help_panel="Work")(command)
 app.add_typer(recipes, name="recipes", rich_help_panel="Work")
 app.add_typer(data, name="data", rich_help_panel="Work")

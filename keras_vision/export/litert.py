@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from keras_vision.export.parity import Parity, check_exportable, compare, named_
 from keras_vision.export.portable import portable
 from keras_vision.files import whole_file
 from keras_vision.model import VisionModel, normalize
+
+_OPEN_SIZES = ((96, 128), (131, 75))
 
 
 def to_litert(
@@ -35,7 +38,8 @@ def to_litert(
     file is compared then (`portable`).
 
     Args:
-        model: with a fixed input size.
+        model: with a fixed input size; or with an open one, if it gives a map `(n, h, w, k)` of classes or edges, and
+            then the file takes images of any size (`runtime.DensePredictor`).
         path: file to write, usually `.tflite`.
         preprocessing: take RGB pixels in 0–255 and normalise in the graph; resizing stays with the caller.
         uint8_input: take them as uint8; implies `preprocessing`.
@@ -45,13 +49,13 @@ def to_litert(
         The parity check.
 
     Raises:
-        ExportError: open input size, an op LiteRT lacks, or outputs that differ; nothing is written.
+        ExportError: open input size of a classifier, an op LiteRT lacks, or outputs that differ; nothing is written.
         KerasVisionError: the file exists, or cannot be written.
     """
     check_exportable(model)
     model = portable(model)
     shape = keras.tree.flatten(model.inputs)[0].shape[1:]
-    if None in shape:
+    if None in shape and not _gives_maps(model):
         raise ExportError(
             f"{model.name} takes {shape}; LiteRT needs a fixed size: build it with input_shape=(h, w, c)."
         )
@@ -60,10 +64,22 @@ def to_litert(
         file.write_bytes(_convert(model, (1, *shape), in_graph, uint8_input))
         spec = model.preprocessing.without_normalization() if in_graph else model.preprocessing
         add_metadata(file, model, spec)
-        return _check(model, file, in_graph)
+        found = [_check(model, file, in_graph, size) for size in _sizes(model, shape)]
+        return max(found, key=lambda parity: parity.max_difference / (parity.bound or 1.0))
 
 
-def _convert(model: VisionModel, shape: tuple[int, ...], in_graph: bool, uint8_input: bool) -> bytes:
+def _gives_maps(model: VisionModel) -> bool:
+    """Whether the first output is classes, or an edge, at each pixel: not features, and not several by name."""
+    dense = not isinstance(model.output, dict) and len(keras.tree.flatten(model.outputs)[0].shape) == 4
+    return dense and model.card.output != "features"
+
+
+def _sizes(model: VisionModel, shape: tuple[int | None, ...]) -> tuple[tuple[int, int], ...]:
+    """Heights and widths to compare at: the model's, or, if it is open, two of which one fits no stride."""
+    return _OPEN_SIZES if None in shape else (model.preprocessing.size,)
+
+
+def _convert(model: VisionModel, shape: tuple[int | None, ...], in_graph: bool, uint8_input: bool) -> bytes:
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8 if uint8_input else tf.float32, name="image")])
     def serve(image: Any) -> dict[str, Any]:
         x = normalize(image, model.preprocessing) if in_graph else image
@@ -79,11 +95,11 @@ def _convert(model: VisionModel, shape: tuple[int, ...], in_graph: bool, uint8_i
         raise ExportError(f"{model.name} does not convert to LiteRT's builtin ops: {error}") from error
 
 
-def _check(model: VisionModel, file: Path, in_graph: bool) -> Parity:
+def _check(model: VisionModel, file: Path, in_graph: bool, size: tuple[int, int]) -> Parity:
     interpreter = Interpreter(model_path=str(file), num_threads=os.cpu_count())
     run = interpreter.get_signature_runner()
     dtype = run.get_input_details()["image"]["dtype"]
-    spec = model.preprocessing
+    spec = dataclasses.replace(model.preprocessing, size=size, resize_shorter=None)
     expected, got = [], []
     for pixels in sample_pixels(spec)[:, None]:
         normalized = spec.normalize(pixels)

@@ -67,14 +67,15 @@ def describe(model: VisionModel, preprocessing: Preprocessing) -> Table:
         5: {0: highest.reshape(-1), 1: lowest.reshape(-1)},
     }
     labels = [{0: LABELS_FILE, 1: "names of the classes", 2: np.int8(_AXIS_LABELS)}] if model.labels is not None else []
+    what = "each class" if card.task == "classification" else "each class at each pixel"
     names = sorted(model.output) if isinstance(model.output, dict) else [card.output]
     outputs = [
-        {0: name, 1: name if isinstance(model.output, dict) else f"{name} of each class", 6: labels} for name in names
+        {0: name, 1: name if isinstance(model.output, dict) else f"{name} of {what}", 6: labels} for name in names
     ]
     return {
         0: card.name,
         1: f"{card.paper.title} ({card.paper.authors}, {card.paper.year}), {card.table}. Weights: {card.loaded}.",
-        3: [{0: "classify", 2: [input_tensor], 3: outputs}],
+        3: [{0: "classify" if card.task == "classification" else card.task, 2: [input_tensor], 3: outputs}],
         4: card.paper.authors,
         5: card.licence,
         6: [{0: CARD_FILE, 1: "model card and preprocessing", 2: np.int8(_DESCRIPTIONS)}],

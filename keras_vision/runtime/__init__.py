@@ -6,10 +6,12 @@ from typing import Any
 from keras_vision.runtime.images import list_images, open_image
 from keras_vision.runtime.preprocessing import Preprocessing
 
-__all__ = ["Prediction", "Predictor", "Preprocessing", "list_images", "open_image"]
+__all__ = ["DensePredictor", "Prediction", "Predictor", "Preprocessing", "list_images", "open_image"]
+
+_LATE = {"DensePredictor": "dense", "Prediction": "predictor", "Predictor": "predictor"}  # with the interpreter
 
 
 def __getattr__(name: str) -> Any:  # the interpreter loads only when a model is about to run
-    if name in ("Prediction", "Predictor"):
-        return getattr(importlib.import_module("keras_vision.runtime.predictor"), name)
+    if name in _LATE:
+        return getattr(importlib.import_module(f"keras_vision.runtime.{_LATE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

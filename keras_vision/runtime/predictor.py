@@ -63,9 +63,9 @@ class Predictor:
         labels: Sequence[str] | None = None,
     ):
         self.path = Path(path)
-        self.card, stored, stored_labels = _metadata(self.path)
+        self.card, stored, stored_labels = read_metadata(self.path)
         self.labels = tuple(labels) if labels is not None else stored_labels
-        self._interpreter = _interpreter(self.path, threads)
+        self._interpreter = open_interpreter(self.path, threads)
         if preprocessing is None and stored is None:
             raise KerasVisionError(f"{path} does not say how to prepare images; pass preprocessing=Preprocessing(...).")
         self.preprocessing: Preprocessing = preprocessing or stored  # type: ignore[assignment]  # checked above
@@ -121,17 +121,27 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum()
 
 
-def _interpreter(path: Path, threads: int | None) -> Interpreter:
+def open_interpreter(path: Path, threads: int | None, allocate: bool = True) -> Interpreter:
+    """The interpreter of a LiteRT file; not allocated, it can be given another input size first.
+
+    Raises:
+        KerasVisionError: damaged, or no LiteRT file.
+    """
     try:
         interpreter = Interpreter(model_path=str(path), num_threads=threads or os.cpu_count())
-        interpreter.allocate_tensors()
+        if allocate:
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise KerasVisionError(f"{path}: damaged, or not a LiteRT model ({error}).") from error
     return interpreter
 
 
-def _metadata(path: Path) -> tuple[dict, Preprocessing | None, tuple[str, ...] | None]:
-    """The card, the preprocessing and the labels packed at the end of the file; empty where there are none."""
+def read_metadata(path: Path) -> tuple[dict, Preprocessing | None, tuple[str, ...] | None]:
+    """The card, the preprocessing and the labels packed at the end of the file; empty where there are none.
+
+    Raises:
+        KerasVisionError: the file cannot be read.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

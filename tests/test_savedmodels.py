@@ -1,0 +1,88 @@
+"""The models that this project trained: whole, small, and as good as their cards say."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_vision.data import bsds500, camvid, unpack
+from keras_vision.edges import evaluate_boundaries, suppress_non_maxima
+from keras_vision.evaluation import segmentation_scores
+from keras_vision.runtime import DensePredictor
+
+FOLDER = Path(__file__).parents[1] / "savedmodels"
+MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
+LARGEST = 6 << 20
+
+
+@pytest.fixture(scope="module")
+def test_images(shared, tmp_path_factory):
+    """The images that a task is measured on, by task."""
+    folder = tmp_path_factory.mktemp("data")
+
+    def images(task):
+        if task == "segmentation":
+            return camvid(unpack(shared / "data/camvid/camvid_test.tar", folder / "camvid"))
+        return bsds500(unpack(shared / "data/bsds500/bsds500.tar.gz", folder / "bsds"), "test")
+
+    return images
+
+
+@pytest.mark.parametrize("name", MANIFEST)
+def test_files_are_whole_and_small(name):
+    files = {path.name for path in (FOLDER / name).iterdir()}
+    assert files == set(MANIFEST[name]["files"])
+    for file, facts in MANIFEST[name]["files"].items():
+        content = (FOLDER / name / file).read_bytes()
+        assert len(content) == facts["bytes"] <= LARGEST
+        assert hashlib.sha256(content).hexdigest() == facts["sha256"]
+
+
+@pytest.mark.parametrize("name", MANIFEST)
+def test_both_files_give_the_same_for_any_size(name):
+    predictor = DensePredictor(FOLDER / name / "model.tflite")
+    model = keras.models.load_model(FOLDER / name / "model.keras", compile=False)
+    assert predictor.task == MANIFEST[name]["task"] == model.card.task
+    pixels = np.random.default_rng(0).integers(0, 256, (75, 102, 3)).astype(np.uint8)
+    expected = np.asarray(model(model.preprocessing.normalize(pixels)[None]))[0]
+    if model.card.output == "logit":
+        expected = np.asarray(keras.ops.softmax(expected))
+    np.testing.assert_allclose(predictor.predict(pixels), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MANIFEST)
+def test_every_layer_is_trained(name, shared):
+    """No tensor is one of the public weights that training started from."""
+    model = keras.models.load_model(FOLDER / name / "model.keras", compile=False)
+    with np.load(shared / "weights/squeezenet_v1.1.npz") as arrays:
+        public = {key.split("__kernel")[0]: arrays[key] for key in arrays.files if "kernel" in key}
+    common = [
+        layer.name for layer in model.layers if layer.name.replace("_", "__", 1) in public or layer.name in public
+    ]
+    assert "conv1" in common
+    assert len(common) > 20
+    for layer in common:
+        before = public.get(layer, public.get(layer.replace("_", "__", 1)))
+        assert np.mean(np.asarray(model.get_layer(layer).kernel) == before) < 0.01
+
+
+@pytest.mark.parametrize("name", [name for name in MANIFEST if MANIFEST[name]["task"] == "segmentation"])
+def test_a_segmenter_reaches_its_mean_iu(name, test_images):
+    """The LiteRT file, on whole scenes, as a user of the runtime runs it."""
+    images, predictor = test_images("segmentation"), DensePredictor(FOLDER / name / "model.tflite")
+    scores = segmentation_scores(images, (predictor.predict(source).argmax(-1) for source in images.sources))
+    assert scores.mean_iu == pytest.approx(MANIFEST[name]["metrics"]["mean_iu"], abs=2e-3)
+    assert scores.mean_iu >= 0.50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in MANIFEST if MANIFEST[name]["task"] == "edges"])
+def test_an_edge_detector_reaches_its_ods(name, test_images):
+    images, predictor = test_images("edges"), DensePredictor(FOLDER / name / "model.tflite")
+    maps = (suppress_non_maxima(predictor.predict(source)[..., 0]) for source in images.sources)
+    scores = evaluate_boundaries(maps, images, workers=2)
+    assert scores.ods == pytest.approx(MANIFEST[name]["metrics"]["ods"], abs=2e-3)
+    assert scores.ods >= 0.70
