@@ -34,6 +34,7 @@ def edges(
     weights: Weights = DEFAULT,
     tile: Tile = None,
     size: Size = None,
+    thin: Annotated[bool, typer.Option("--thin", help="Keep the ridges alone: lines of one or two pixels.")] = False,
     threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -55,8 +56,12 @@ def edges(
         from keras_vision.data.masks import signature
         from keras_vision.files import whole_file
 
-        probability = network.predict(image, size, tile)[..., 0]
-        grey = np.rint(255 * probability.clip(0, 1)).astype(np.uint8)
+        probability = network.predict(image, size, tile)[..., 0].clip(0, 1)
+        if thin:
+            from keras_vision.edges import suppress_non_maxima
+
+            probability = suppress_non_maxima(probability)
+        grey = np.rint(255 * probability).astype(np.uint8)
         with whole_file(job.target, overwrite=True) as file:
             images_of.fromarray(grey).save(file, "PNG", pnginfo=signature())
 

@@ -14,6 +14,7 @@ from PIL import Image
 from keras_vision.cli.segment import palette
 from keras_vision.data import CAMVID_PALETTE, read_mask, voc_palette
 from keras_vision.data.readers.camvid import CAMVID_CLASSES
+from keras_vision.edges import suppress_non_maxima
 from keras_vision.export import to_litert
 
 COMMAND = [sys.executable, "-m", "keras_vision.cli.main"]
@@ -85,7 +86,7 @@ def test_masks_and_overlays_of_a_folder(networks, photographs, tmp_path, form):
 def test_edges_are_probabilities_and_tiles_leave_no_trace(networks, photographs, tmp_path):
     folder, made = networks
     maps = {}
-    for name, options in {"whole": (), "tiles": ("--tile", 64), "small": ("--size", 48)}.items():
+    for name, options in {"whole": (), "tiles": ("--tile", 64), "small": ("--size", 48), "thin": ("--thin",)}.items():
         arguments = (photographs / "a.png", "--out", tmp_path / name, "--model", folder / "edges/model.tflite")
         done = run("edges", *arguments, *options)
         assert done.returncode == 0, done.stderr
@@ -94,6 +95,8 @@ def test_edges_are_probabilities_and_tiles_leave_no_trace(networks, photographs,
             maps[name] = np.asarray(image).astype(int)
     expected = 255 * expected_probabilities(made["edges"], pixels(photographs / "a.png"))[..., 0]
     assert np.abs(maps["whole"] - expected).max() < 0.51
+    assert np.abs(maps["thin"] - 255 * suppress_non_maxima(expected / 255)).max() < 0.51
+    assert 0 < (maps["thin"] > 0).mean() < 0.5 < (maps["whole"] > 0).mean()
     assert np.ptp(maps["whole"]) > 20
     assert np.abs(maps["tiles"] - maps["whole"])[8:-8, 8:-8].max() <= 0.1 * np.ptp(maps["whole"])
     assert maps["small"].shape == (90, 140)

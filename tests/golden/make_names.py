@@ -10,15 +10,15 @@ import sys
 from pathlib import Path
 
 import keras_vision as kv
+from keras_vision.model import VisionModel
 from keras_vision.registry import CATALOGUE, catalogue_entry
 from keras_vision.weights.loading import variables
 
 FOLDER = Path(__file__).with_name("names")
 
 
-def lines(name: str) -> list[str]:
+def lines(model: VisionModel) -> list[str]:
     """The weights of a model in the order of its layers."""
-    model = kv.create_model(name, weights=None)
     return [f"{path} {tuple(variable.shape)}" for path, _, variable in variables(model, {})]
 
 
@@ -27,9 +27,11 @@ def main() -> None:
     names = kv.list_models()
     file = importlib.resources.files("keras_vision").joinpath(CATALOGUE)
     old = json.loads(file.read_text()) if file.is_file() else {}
-    new = {name: catalogue_entry(kv.model_card(name)) for name in sys.argv[1:] or names}
-    for name in new:
-        (FOLDER / f"{name}.txt").write_text("\n".join(lines(name)) + "\n")
+    new = {}
+    for name in sys.argv[1:] or names:
+        model = kv.create_model(name, weights=None)
+        new[name] = catalogue_entry(model.card)
+        (FOLDER / f"{name}.txt").write_text("\n".join(lines(model)) + "\n")
         print(f"names/{name}.txt")
     for path in FOLDER.glob("*.txt"):
         if path.stem not in names:

@@ -43,6 +43,7 @@ LARGE_FOV = dataclasses.replace(
     model="DeepLabLargeFOV",
     model_settings=dict(backbone="SqueezeNetV1_1", fc6=(3, 256, 12)),
     loss_settings=dict(stride=8),
+    epochs=40,
 )
 
 RECIPES = (FCN8S, LARGE_FOV)
