@@ -47,7 +47,7 @@ def described(given: argparse.Namespace, model: keras.Model, difference: float) 
     """Where the model comes from, what it reaches, and how it was made."""
     run, metrics = (json.loads((given.run / name).read_text()) for name in (RUN, METRICS))
     settings = run["settings"]
-    result = metrics.pop("result", "")
+    metrics.pop("result", None)
     rows = (given.run / "history.csv").read_text().splitlines()
     seconds = sum(float(row.split(",")[rows[0].split(",").index("seconds")]) for row in rows[1:])
     return {
@@ -62,7 +62,6 @@ def described(given: argparse.Namespace, model: keras.Model, difference: float) 
         "machine": given.machine,
         "versions": run["starts"][-1]["versions"],
         "metrics": metrics,
-        "aim": result,
         "litert_difference": difference,
     }
 
