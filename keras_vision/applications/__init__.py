@@ -2,6 +2,7 @@
 
 from keras_vision.applications import (
     alexnet,
+    all_cnn,
     bn_inception,
     densenet,
     googlenet,
@@ -15,6 +16,20 @@ from keras_vision.applications import (
     xception,
 )
 from keras_vision.applications.alexnet import AlexNet, CaffeNet
+from keras_vision.applications.all_cnn import (
+    AllCNNA,
+    AllCNNB,
+    AllCNNC,
+    BaseCNNA,
+    BaseCNNB,
+    BaseCNNC,
+    ConvPoolCNNA,
+    ConvPoolCNNB,
+    ConvPoolCNNC,
+    StridedCNNA,
+    StridedCNNB,
+    StridedCNNC,
+)
 from keras_vision.applications.bn_inception import BNInception, BNInceptionSeparable
 from keras_vision.applications.densenet import (
     DenseNet40K12,
@@ -96,9 +111,18 @@ __all__ = [
     "VGG19",
     "VGG19BN",
     "AlexNet",
+    "AllCNNA",
+    "AllCNNB",
+    "AllCNNC",
     "BNInception",
     "BNInceptionSeparable",
+    "BaseCNNA",
+    "BaseCNNB",
+    "BaseCNNC",
     "CaffeNet",
+    "ConvPoolCNNA",
+    "ConvPoolCNNB",
+    "ConvPoolCNNC",
     "DenseNet40K12",
     "DenseNet100K12",
     "DenseNet100K24",
@@ -147,8 +171,12 @@ __all__ = [
     "SqueezeNetComplexBypass",
     "SqueezeNetSimpleBypass",
     "SqueezeNetV1_1",
+    "StridedCNNA",
+    "StridedCNNB",
+    "StridedCNNC",
     "Xception",
     "alexnet",
+    "all_cnn",
     "bn_inception",
     "create_model",
     "densenet",

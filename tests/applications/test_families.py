@@ -17,6 +17,18 @@ from keras_vision.model import VisionModel
 MODELS = kv.list_models(task="classification")
 
 COUNTS = {  # published: all and trainable parameters, with the default classes and without the classifier
+    "AllCNNA": (1_254_250, 1_254_250, 1_252_320, 1_252_320),
+    "AllCNNB": (1_300_618, 1_300_618, 1_298_688, 1_298_688),
+    "AllCNNC": (1_369_738, 1_369_738, 1_367_808, 1_367_808),
+    "BaseCNNA": (839_242, 839_242, 837_312, 837_312),
+    "BaseCNNB": (885_610, 885_610, 883_680, 883_680),
+    "BaseCNNC": (954_730, 954_730, 952_800, 952_800),
+    "ConvPoolCNNA": (1_254_250, 1_254_250, 1_252_320, 1_252_320),
+    "ConvPoolCNNB": (1_300_618, 1_300_618, 1_298_688, 1_298_688),
+    "ConvPoolCNNC": (1_369_738, 1_369_738, 1_367_808, 1_367_808),
+    "StridedCNNA": (839_242, 839_242, 837_312, 837_312),
+    "StridedCNNB": (885_610, 885_610, 883_680, 883_680),
+    "StridedCNNC": (954_730, 954_730, 952_800, 952_800),
     "AlexNet": (62_378_344, 62_378_344, 3_747_200, 3_747_200),
     "BNInception": (11_305_256, 11_285_224, 10_280_256, 10_260_224),
     "BNInceptionSeparable": (11_298_560, 11_278_528, 10_273_560, 10_253_528),
@@ -84,6 +96,7 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
 SR_COUNTS = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
 PCT_COUNTS = {0.01: 1_473_128, 0.25: 2_421_352, 0.5: 3_404_392, 0.75: 4_387_432, 0.99: 5_325_416}  # at sr=0.5
 SETTINGS = [  # trainable parameters of settings other than a row's
+    ("AllCNNC", dict(classes=100), 1_387_108),
     ("AlexNet", dict(groups=2), 60_965_224),
     ("BNInception", dict(use_bias=True), 11_295_240),
     ("BNInception", dict(gamma=False), 11_275_208),
@@ -102,7 +115,7 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
     *[("SqueezeNet", dict(sr=0.5, pct_3x3=pct), count) for pct, count in PCT_COUNTS.items()],
 ]
-CIFAR = [name for name in MODELS if re.search(r"CIFAR$|\dK\d+$", name)]
+CIFAR = [name for name in MODELS if re.search(r"CIFAR$|\dK\d+$|CNN[ABC]$", name)]
 INPUTS = dict.fromkeys(CIFAR, 32) | {
     "AlexNet": 227,
     "CaffeNet": 227,
@@ -120,11 +133,12 @@ FEATURES |= {"DenseNet40K12": 448, "DenseNet100K12": 1168, "DenseNet100K24": 232
 FEATURES |= {"DenseNetC100K12": 676, "DenseNetBC100K12": 342, "DenseNetBC100K24": 684}
 FEATURES |= {"ShakeShake26_32CIFAR": 128, "ShakeShake26_64CIFAR": 256, "ShakeShake26_96CIFAR": 384}
 FEATURES |= {"ShakeDropPyramidNet110CIFAR": 286}
+FEATURES |= dict.fromkeys(("AllCNN", "BaseCNN", "ConvPoolCNN", "StridedCNN"), 192)
 FEATURES = {name: 64 for name in CIFAR if name.endswith("CIFAR")} | FEATURES | {"ResNet": 2048}
 SMALLEST = (
     *("BNInception", "CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
     *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "ResNet18", "ResNet20CIFAR", "DenseNet40K12"),
-    *("SEResNet50", "ShakeShake26_32CIFAR"),
+    *("SEResNet50", "ShakeShake26_32CIFAR", "BaseCNNA"),
 )
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
@@ -242,7 +256,7 @@ def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["SqueezeNetV1_1", "InceptionV3_79", "VGG11LRN", "VGG11BN", "CaffeNet", "GoogLeNet", "ResNet18"]
+    "name", ["SqueezeNetV1_1", "InceptionV3_79", "VGG11LRN", "VGG11BN", "CaffeNet", "GoogLeNet", "ResNet18", "BaseCNNA"]
 )
 def test_mixed_float16_gives_float32_probabilities(name):
     size = small_size(name)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from keras_vision.errors import KerasVisionError
 from keras_vision.training.recipes import (
+    all_cnn_cifar,
     bn_x5,
     camvid,
     deeplab,
@@ -34,6 +35,7 @@ _MODULES = (
     densenet_cifar,
     se_resnet,
     squeezenet_transfer,
+    all_cnn_cifar,
 )
 _DENSE_MODULES = (fcn, deeplab, hed, camvid)
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}
