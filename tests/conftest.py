@@ -41,6 +41,18 @@ def resident() -> int:
     return int(file.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if file.exists() else 0
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random initial weights are zeros: for tests of names, shapes and counts, of which drawing is most."""
+    import keras
+
+    def zeros(self, shape, dtype=None, **options):
+        return keras.ops.zeros(shape, dtype or keras.config.floatx())
+
+    for kind in ("RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling"):
+        monkeypatch.setattr(getattr(keras.initializers, kind), "__call__", zeros)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of public weights and photographs, for research only; never part of the package."""
@@ -57,6 +69,8 @@ def randomize() -> Callable:
     def draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if name in ("gamma", "moving_variance"):
             return rng.uniform(0.5, 1.5, shape)
+        if name == "alpha":  # the slope of a PReLU
+            return rng.uniform(0.1, 0.4, shape)
         if len(shape) == 1:
             return rng.normal(0, 0.1, shape)
         return rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape)

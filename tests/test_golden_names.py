@@ -16,7 +16,7 @@ _spec.loader.exec_module(make_names)
 
 
 @pytest.mark.parametrize("name", kv.list_models())
-def test_names_and_shapes_are_the_golden_ones(name):
+def test_names_and_shapes_are_the_golden_ones(name, undrawn):
     file = GOLDEN / "names" / f"{name}.txt"
     assert file.exists(), f"{name} has no golden names; run: python tests/golden/make_names.py"
     assert make_names.lines(name) == file.read_text().splitlines(), HOW

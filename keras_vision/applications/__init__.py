@@ -7,6 +7,7 @@ from keras_vision.applications import (
     densenet,
     googlenet,
     inception_v3,
+    prelu_net,
     resnet,
     senet,
     shake_drop,
@@ -46,6 +47,7 @@ from keras_vision.applications.densenet import (
 )
 from keras_vision.applications.googlenet import GoogLeNet, GoogLeNetBN
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
+from keras_vision.applications.prelu_net import PReLUNetA, PReLUNetB, PReLUNetC, PReLUStudyNet14
 from keras_vision.applications.resnet import (
     PlainNet18,
     PlainNet20CIFAR,
@@ -139,6 +141,10 @@ __all__ = [
     "InceptionV3",
     "InceptionV3_79",
     "InceptionV3_151",
+    "PReLUNetA",
+    "PReLUNetB",
+    "PReLUNetC",
+    "PReLUStudyNet14",
     "PlainNet18",
     "PlainNet20CIFAR",
     "PlainNet32CIFAR",
@@ -185,6 +191,7 @@ __all__ = [
     "inception_v3",
     "list_models",
     "model_card",
+    "prelu_net",
     "resnet",
     "senet",
     "shake_drop",

@@ -1,10 +1,8 @@
 """The weights that a naive forward drew, put into a Keras model."""
 
-import numpy as np
-
 
 def fill(model, arrays, flattened=()):
-    """Set layers to `{name}.blobs.0` and `.1`, channels first, of the layer itself or of its `{name}_conv`.
+    """Set layers to `{name}.blobs.0` and `.1`, channels first, of the layer or its `_conv` or `_dense` part.
 
     `flattened` maps a dense layer to the shape (channels, rows, columns) of what was flattened before it.
     """
@@ -17,6 +15,6 @@ def fill(model, arrays, flattened=()):
             kernel = kernel.reshape(-1, channels, *cells).transpose(2, 3, 1, 0).reshape(-1, len(kernel))
         else:
             kernel = kernel.T
-        own = {layer.name for layer in model.layers}
-        model.get_layer(f"{name}_conv" if f"{name}_conv" in own else name).set_weights([kernel, np.asarray(bias)])
+        parts = [layer for layer in model.layers if layer.name in (f"{name}_conv", f"{name}_dense", name)]
+        parts[0].set_weights([kernel, bias])
     return model

@@ -1,5 +1,6 @@
 """What holds for every registered model; a new model is tested by being registered (and fails without its counts)."""
 
+import json
 import os
 import re
 import subprocess
@@ -60,6 +61,10 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
     "ShakeShake26_32CIFAR": (2_930_810, 2_923_162, 2_929_520, 2_921_872),
     "ShakeShake26_64CIFAR": (11_669_242, 11_653_978, 11_666_672, 11_651_408),
     "ShakeShake26_96CIFAR": (26_215_802, 26_192_922, 26_211_952, 26_189_072),
+    "PReLUNetA": (178_032_072, 178_032_072, 25_020_896, 25_020_896),
+    "PReLUNetB": (183_343_048, 183_343_048, 30_331_872, 30_331_872),
+    "PReLUNetC": (330_623_944, 330_623_944, 78_522_336, 78_522_336),
+    "PReLUStudyNet14": (75_004_200, 75_004_200, 1_684_800, 1_684_800),
     "PlainNet18": (11_523_496, 11_515_688, 11_010_496, 11_002_688),
     "PlainNet34": (21_639_080, 21_623_848, 21_126_080, 21_110_848),
     "PlainNet20CIFAR": (271_098, 269_722, 270_448, 269_072),
@@ -134,18 +139,25 @@ FEATURES |= {"DenseNetC100K12": 676, "DenseNetBC100K12": 342, "DenseNetBC100K24"
 FEATURES |= {"ShakeShake26_32CIFAR": 128, "ShakeShake26_64CIFAR": 256, "ShakeShake26_96CIFAR": 384}
 FEATURES |= {"ShakeDropPyramidNet110CIFAR": 286}
 FEATURES |= dict.fromkeys(("AllCNN", "BaseCNN", "ConvPoolCNN", "StridedCNN"), 192)
+FEATURES |= {"PReLUNetC": 896, "PReLUNet": 512, "PReLUStudyNet14": 256}
 FEATURES = {name: 64 for name in CIFAR if name.endswith("CIFAR")} | FEATURES | {"ResNet": 2048}
 SMALLEST = (
     *("BNInception", "CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
     *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "ResNet18", "ResNet20CIFAR", "DenseNet40K12"),
-    *("SEResNet50", "ShakeShake26_32CIFAR", "BaseCNNA"),
+    *("SEResNet50", "ShakeShake26_32CIFAR", "BaseCNNA", "PReLUStudyNet14"),
 )
+SHORTER = {"PReLUStudyNet14": dict(pyramid=(2, 1))}
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+
+
+def build(name: str, **arguments) -> VisionModel:
+    """A model with random weights and, where its classifier is huge, a smaller one."""
+    return kv.create_model(name, weights=None, **SHORTER.get(name, {}), **arguments)
 
 
 def small_size(name: str) -> int:
     """An input that leaves two cells of the last feature map."""
-    return graph.minimum_size(kv.create_model(name, include_top=False, weights=None))[0] + 32
+    return graph.minimum_size(build(name, include_top=False))[0] + 32
 
 
 def features(name: str) -> int:
@@ -157,7 +169,7 @@ def images(size: int, n: int = 2) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_parameter_counts_are_the_published_ones(name):
+def test_parameter_counts_are_the_published_ones(name, undrawn):
     assert name in COUNTS, "a new model needs its published counts here"
     top, no_top = kv.model_card(name), kv.create_model(name, include_top=False, weights=None).card
     counts = top.parameters, top.trainable_parameters, no_top.parameters, no_top.trainable_parameters
@@ -165,12 +177,12 @@ def test_parameter_counts_are_the_published_ones(name):
 
 
 @pytest.mark.parametrize(("name", "settings", "count"), SETTINGS)
-def test_parameter_counts_of_settings(name, settings, count):
+def test_parameter_counts_of_settings(name, settings, count, undrawn):
     assert kv.create_model(name, weights=None, **settings).card.trainable_parameters == count
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_default_input_and_output_shapes(name):
+def test_default_input_and_output_shapes(name, undrawn):
     size, classes = INPUTS.get(name, 224), 10 if name in CIFAR else 1000
     top = kv.create_model(name, weights=None)
     assert (top.input_shape, top.output_shape) == ((None, size, size, 3), (None, classes))
@@ -184,8 +196,8 @@ def test_default_input_and_output_shapes(name):
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 def test_pooling_reduces_the_last_map(name, pooling, randomize):
     size = small_size(name)
-    maps = randomize(kv.create_model(name, include_top=False, weights=None))
-    pooled = kv.create_model(name, include_top=False, weights=None, pooling=pooling, input_shape=(size, size, 3))
+    maps = randomize(build(name, include_top=False))
+    pooled = build(name, include_top=False, pooling=pooling, input_shape=(size, size, 3))
     pooled.set_weights(maps.get_weights())
     reduce = np.mean if pooling == "avg" else np.max
     expected = reduce(np.asarray(maps(images(size))), axis=(1, 2))
@@ -196,9 +208,9 @@ def test_pooling_reduces_the_last_map(name, pooling, randomize):
 @pytest.mark.parametrize("name", EACH)
 def test_no_activation_gives_the_logits(name, randomize):
     size = small_size(name)
-    arguments = dict(weights=None, classes=10, input_shape=(size, size, 3))
-    probabilities = randomize(kv.create_model(name, **arguments))
-    logits = kv.create_model(name, classifier_activation=None, **arguments)
+    arguments = dict(classes=10, input_shape=(size, size, 3))
+    probabilities = randomize(build(name, **arguments))
+    logits = build(name, classifier_activation=None, **arguments)
     logits.set_weights(probabilities.get_weights())
     x = images(size)
     expected = keras.ops.softmax(logits(x))
@@ -219,7 +231,7 @@ def assert_one_step_trains_everything(model, labels):
 @pytest.mark.parametrize("name", EACH)
 def test_one_training_step_changes_every_weight(name, randomize):
     size = small_size(name)
-    model = kv.create_model(name, weights=None, classes=10, input_shape=(size, size, 3))
+    model = build(name, classes=10, input_shape=(size, size, 3))
     assert_one_step_trains_everything(randomize(model), np.array([3, 7]))
 
 
@@ -246,7 +258,7 @@ def test_auxiliary_head_without_the_top_is_an_error(name):
 @pytest.mark.parametrize("name", EACH)
 def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
     size = small_size(name)
-    model = randomize(kv.create_model(name, weights=None, classes=4, input_shape=(size, size, 3)))
+    model = randomize(build(name, classes=4, input_shape=(size, size, 3)))
     model.labels = ["cat", "dog", "café", "4"]
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -256,13 +268,24 @@ def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["SqueezeNetV1_1", "InceptionV3_79", "VGG11LRN", "VGG11BN", "CaffeNet", "GoogLeNet", "ResNet18", "BaseCNNA"]
+    "name",
+    [
+        "SqueezeNetV1_1",
+        "InceptionV3_79",
+        "VGG11LRN",
+        "VGG11BN",
+        "CaffeNet",
+        "GoogLeNet",
+        "ResNet18",
+        "BaseCNNA",
+        "PReLUStudyNet14",
+    ],
 )
 def test_mixed_float16_gives_float32_probabilities(name):
     size = small_size(name)
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        model = kv.create_model(name, weights=None, classes=10, input_shape=(size, size, 3))
+        model = build(name, classes=10, input_shape=(size, size, 3))
     finally:
         keras.config.set_dtype_policy("float32")
     probabilities = np.asarray(model(images(size)))
@@ -272,13 +295,14 @@ def test_mixed_float16_gives_float32_probabilities(name):
 
 
 JAX = """
-    import sys, numpy as np, keras, keras_vision as kv
+    import json, sys, numpy as np, keras, keras_vision as kv
     assert keras.backend.backend() == "jax"
-    folder, names = sys.argv[1], sys.argv[2:]
+    folder, shorter, names = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
     outputs = {}
     for name in names:
         x = np.load(f"{folder}/{name}.npy")
-        model = kv.create_model(name, weights=None, classes=10, classifier_activation=None, input_shape=x.shape[1:])
+        settings = dict(classes=10, classifier_activation=None, input_shape=x.shape[1:], **shorter.get(name, {}))
+        model = kv.create_model(name, weights=None, **settings)
         model.load_weights(f"{folder}/{name}.weights.h5")
         outputs[name] = np.asarray(model(x, training=False))
     np.savez(f"{folder}/jax.npz", **outputs)
@@ -291,13 +315,12 @@ def tensorflow_and_jax(tmp_path_factory, randomize):
     folder, tensorflow = tmp_path_factory.mktemp("jax"), {}
     for name in SMALLEST:
         x = images(small_size(name))
-        arguments = dict(weights=None, classes=10, classifier_activation=None, input_shape=x.shape[1:])
-        model = randomize(kv.create_model(name, **arguments))
+        model = randomize(build(name, classes=10, classifier_activation=None, input_shape=x.shape[1:]))
         model.save_weights(folder / f"{name}.weights.h5")
         np.save(folder / f"{name}.npy", x)
         tensorflow[name] = np.asarray(model(x))
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", textwrap.dedent(JAX), str(folder), *SMALLEST]
+    command = [sys.executable, "-c", textwrap.dedent(JAX), str(folder), json.dumps(SHORTER), *SMALLEST]
     subprocess.run(command, check=True, env=environment)
     return tensorflow, np.load(folder / "jax.npz")
 

@@ -57,6 +57,7 @@ def test_every_recipe_names_a_model_an_augmentation_a_schedule_and_a_protocol(na
 
 
 LARGE = ("vgg-d", "bn-x5", "resnet-50", "resnet-110-cifar", "densenet-bc-cifar", "se-resnet-50")
+LARGE += ("prelu-net-a", "prelu-study")
 
 
 @pytest.mark.parametrize(
@@ -68,8 +69,9 @@ def test_every_recipe_builds_at_its_own_settings(name, many):
     assert planned.steps == 2048 // recipe.step_images
     assert planned.classes == 2
     assert planned.trained > 100_000
-    kernels = 94 + 1 + 2 + 1  # of Inception-v3: convolutions, classifier, side classifier
-    expected = kernels if name == "inception-v3" else planned.variables
+    kernels = {"inception-v3": 94 + 1 + 2 + 1, "prelu-net-a": 19, "prelu-study": 14}  # with the classifiers
+    assert (name in kernels) != recipe.decay_all
+    expected = kernels.get(name, planned.variables)
     assert planned.decayed == (expected if recipe.weight_decay else 0)
     assert planned.rates[0] == (1, pytest.approx(recipe.warm_up_rate or recipe.learning_rate))
     memory = planned.memory

@@ -15,6 +15,7 @@ from keras_vision.training.recipes import (
     fcn,
     hed,
     inception_v3,
+    prelu_net,
     resnet,
     resnet_cifar,
     se_resnet,
@@ -36,6 +37,7 @@ _MODULES = (
     se_resnet,
     squeezenet_transfer,
     all_cnn_cifar,
+    prelu_net,
 )
 _DENSE_MODULES = (fcn, deeplab, hed, camvid)
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}
