@@ -18,7 +18,8 @@ class SkippedBranch(keras.Model):
     In training, b is drawn once for each batch, before anything is computed. Where it is 0, the output is the shortcut:
     the branch is neither computed nor differentiated, the gradient of its weights is 0 (an optimizer with momentum
     or weight decay still moves them), and its batch norms keep their statistics. In inference, and with
-    `mode="sample"`, it is an ordinary model. Losses that layers of a branch add to their call are not counted.
+    `mode="sample"`, it is an ordinary model. With synchronised batch norm the branch is computed all the same, to the
+    same effect. Losses that layers of a branch add in their call are not counted.
 
     Input and output shapes: those of the graph it is built from.
 
@@ -42,7 +43,9 @@ class SkippedBranch(keras.Model):
             return super().call(inputs, training=training, mask=mask)
         state = [v for v in self.non_trainable_variables if v is not depth.generator.state]
         shortcut, both = self._parts
-        output, values = ops.cond(
+        # Replicas cannot wait for each other within a condition: synchronised, both ways are computed.
+        condition = _taken if self._is_synchronized() else ops.cond
+        output, values = condition(
             depth.survives(),
             lambda: self._computed(both, inputs, state),
             lambda: self._computed(shortcut, inputs, state),
@@ -57,11 +60,19 @@ class SkippedBranch(keras.Model):
         shortcut, branch = self.operations[-1].input
         return keras.Model(self.input, shortcut), keras.Model(self.input, [shortcut, branch])
 
+    def _is_synchronized(self) -> bool:
+        return any(getattr(layer, "synchronized", False) for layer in self.layers)
+
     def _computed(self, part: keras.Model, inputs: Any, state: list[Any]) -> tuple[Any, list[Any]]:
-        """Sum of a part's outputs, and the variables' new values, which leave a branch of a graph only as its output."""
+        """Sum of a part's outputs, and the variables' new values, which leave a condition only as its output."""
         with keras.StatelessScope(state_mapping=[(v, v.value) for v in self.variables]) as scope:
             first, *second = keras.tree.flatten(part(inputs, training=True))
         return sum(second, first), [scope.get_current_value(variable) for variable in state]
+
+
+def _taken(survives: Any, kept: Callable[[], Any], dropped: Callable[[], Any]) -> Any:
+    """As `ops.cond`, with both computed."""
+    return keras.tree.map_structure(lambda one, other: ops.where(survives, one, other), kept(), dropped())
 
 
 def survival_probabilities(blocks: int, last: float = 0.5, rule: str = "linear") -> list[float]:

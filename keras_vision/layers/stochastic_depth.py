@@ -30,9 +30,7 @@ class StochasticDepth(keras.layers.Layer):
     Source: Huang et al. (2016), Equations 2 and 5; the layer of tensorflow-addons.
     """
 
-    def __init__(
-        self, survival_probability: float = 0.5, seed: int | None = None, mode: str = "batch", **kwargs: Any
-    ):
+    def __init__(self, survival_probability: float = 0.5, seed: int | None = None, mode: str = "batch", **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(survival_probability, int | float) or not 0 <= survival_probability <= 1:
             raise KerasVisionError(
