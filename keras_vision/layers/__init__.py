@@ -19,6 +19,7 @@ from keras_vision.layers.recomputed import Recomputed
 from keras_vision.layers.residual import residual
 from keras_vision.layers.shake_drop import ShakeDrop
 from keras_vision.layers.shake_shake import ShakeShake
+from keras_vision.layers.skipped_branch import SkippedBranch, stochastic_residual, survival_probabilities
 from keras_vision.layers.spatial_pyramid_pooling import SpatialPyramidPooling2D
 from keras_vision.layers.squeeze_excite import excitation, recalibrated_residual, squeeze_excite
 from keras_vision.layers.stochastic_depth import StochasticDepth
@@ -39,6 +40,7 @@ __all__ = [
     "Recomputed",
     "ShakeDrop",
     "ShakeShake",
+    "SkippedBranch",
     "SpatialPyramidPooling2D",
     "StochasticDepth",
     "average_classifier",
@@ -59,4 +61,6 @@ __all__ = [
     "recalibrated_residual",
     "residual",
     "squeeze_excite",
+    "stochastic_residual",
+    "survival_probabilities",
 ]
