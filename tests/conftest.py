@@ -15,14 +15,14 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-HUGE = "1202"  # layers; such a net takes half a minute to build
+HUGE = ("ResNet1202", "ResidualAttention452")  # such nets take half a minute to build
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever runs over all models leaves the huge ones to `-m slow`."""
     for item in items:
-        if f"{HUGE}CIFAR" in item.name:
+        if any(name in item.name for name in HUGE):
             item.add_marker(pytest.mark.slow)
 
 

@@ -20,14 +20,11 @@ from keras import layers
 from keras_vision.applications._family import Family
 from keras_vision.applications._public_files import TORCH
 from keras_vision.errors import KerasVisionError
-from keras_vision.layers import SpatialPyramidPooling2D
+from keras_vision.layers import SpatialPyramidPooling2D, rectified, rectifier_start
 from keras_vision.registry import Paper
 
 # ------------------------------------------------------------------------------------------------ tables
 
-SLOPE = 0.25  # of every PReLU before training (section 2.1)
-ACTIVATIONS = ("prelu", "prelu_shared", "relu")
-FANS = ("fan_in", "fan_out")
 DEFAULTS = dict(activation="prelu", fan="fan_in")
 
 TABLE: Mapping[str, Mapping[str, Any]] = {  # convolutions per stage and their filters (Table 3)
@@ -42,32 +39,17 @@ STUDY_TABLE: Mapping[str, Mapping[str, Any]] = {  # 2x2 convolutions (Table 1)
 # ------------------------------------------------------------------------------------------------ blocks
 
 
-def start(activation: str, fan: str) -> Any:
-    """Initialiser of kernels before a PReLU or a ReLU (Equations 14 and 15)."""
-    slope = 0.0 if activation == "relu" else SLOPE
-    return keras.initializers.VarianceScaling(2 / (1 + slope**2), fan, "untruncated_normal")
-
-
-def activate(x: Any, activation: str, *, name: str) -> Any:
-    """PReLU with a slope for each channel or unit, or one for all, or ReLU: `(n, ..., c) -> (n, ..., c)`."""
-    if activation == "relu":
-        return layers.Activation("relu", name=name)(x)
-    shared = list(range(1, len(x.shape) - (activation == "prelu")))  # all axes but the batch's, and the channels'
-    return layers.PReLU(keras.initializers.Constant(SLOPE), shared_axes=shared or None, name=name)(x)
-
-
 def conv(x: Any, filters: int, kernel: int, strides: int = 1, *, name: str, padding: str, **kind: Any) -> Any:
     """Convolution and activation; the last takes the name."""
-    x = layers.Conv2D(filters, kernel, strides, padding, kernel_initializer=start(**kind), name=f"{name}_conv")(x)
-    return activate(x, kind["activation"], name=name)
+    x = layers.Conv2D(
+        filters, kernel, strides, padding, kernel_initializer=rectifier_start(**kind), name=f"{name}_conv"
+    )(x)
+    return rectified(x, kind["kind"], name=name)
 
 
-def check(convs: Any, widths: Any, stages: int, activation: Any, fan: Any) -> None:
+def check(stages: int, **columns: Any) -> None:
     """Refuse what no row could have."""
-    for name, value, accepted in (("activation", activation, ACTIVATIONS), ("fan", fan, FANS)):
-        if value not in accepted:
-            raise KerasVisionError(f"{name}={value!r}; accepted: {', '.join(map(repr, accepted))}.")
-    for name, numbers in (("convs", convs), ("widths", widths)):
+    for name, numbers in columns.items():
         whole = isinstance(numbers, tuple | list) and all(isinstance(n, int) and n > 0 for n in numbers)
         if not whole or len(numbers) != stages:
             raise KerasVisionError(f"{name}={numbers!r}; give {stages} whole numbers, one for each stage.")
@@ -80,8 +62,8 @@ def trunk(
     x: Any, *, convs: tuple[int, ...], widths: tuple[int, ...], activation: str, fan: str, **settings: Any
 ) -> Any:
     """conv1 to conv4: `(n, 224, 224, 3) -> (n, 14, 14, 512)`, with a 2x2 pooling between the stages."""
-    check(convs, widths, 3, activation, fan)
-    kind: dict[str, Any] = dict(activation=activation, fan=fan)
+    check(3, convs=convs, widths=widths)
+    kind: dict[str, Any] = dict(kind=activation, fan=fan)
     x = layers.ZeroPadding2D(3, name="conv1_pad")(x)
     x = conv(x, 96, 7, 2, name="conv1", padding="valid", **kind)
     for stage, (count, width) in enumerate(zip(convs, widths, strict=True), 2):
@@ -95,8 +77,8 @@ def study_trunk(
     x: Any, *, convs: tuple[int, ...], widths: tuple[int, ...], activation: str, fan: str, **settings: Any
 ) -> Any:
     """conv1 to conv3: `(n, 224, 224, 3) -> (n, 18, 18, 256)`."""
-    check(convs, widths, 2, activation, fan)
-    kind: dict[str, Any] = dict(activation=activation, fan=fan)
+    check(2, convs=convs, widths=widths)
+    kind: dict[str, Any] = dict(kind=activation, fan=fan)
     x = conv(x, 64, 7, 2, name="conv1", padding="valid", **kind)
     for stage, (count, width) in enumerate(zip(convs, widths, strict=True), 2):
         x = layers.MaxPooling2D(5 - stage, name=f"pool{stage - 1}")(x)  # 3x3, then 2x2
@@ -116,8 +98,8 @@ def head(
     x = SpatialPyramidPooling2D(pyramid, name="spp")(x)
     x = layers.Flatten(name="flatten")(x)
     for name in ("fc6", "fc7"):
-        x = layers.Dense(4096, kernel_initializer=start(activation, fan), name=f"{name}_dense")(x)
-        x = activate(x, activation, name=name)
+        x = layers.Dense(4096, kernel_initializer=rectifier_start(activation, fan), name=f"{name}_dense")(x)
+        x = rectified(x, activation, name=name)
         x = layers.Dropout(0.5, name=name.replace("fc", "drop"))(x)
     small = keras.initializers.RandomNormal(stddev=0.01)
     return layers.Dense(classes, activation_of_fc8, kernel_initializer=small, dtype="float32", name="fc8")(x)

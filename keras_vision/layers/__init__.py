@@ -16,6 +16,7 @@ from keras_vision.layers.inception import average_pool, conv_names, inception, m
 from keras_vision.layers.label_probabilities import LabelProbabilities, label_probabilities
 from keras_vision.layers.lrn import LocalResponseNormalization, local_response_norm
 from keras_vision.layers.recomputed import Recomputed
+from keras_vision.layers.rectifier import RECTIFIERS, rectified, rectifier_start
 from keras_vision.layers.residual import residual
 from keras_vision.layers.shake_drop import ShakeDrop
 from keras_vision.layers.shake_shake import ShakeShake
@@ -26,6 +27,7 @@ from keras_vision.layers.stochastic_depth import StochasticDepth
 
 __all__ = [
     "MAX_POOLINGS",
+    "RECTIFIERS",
     "AdaptiveAveragePool2D",
     "AtrousPooling2D",
     "AttentionCell",
@@ -59,6 +61,8 @@ __all__ = [
     "max_pool",
     "padded_max_pool",
     "recalibrated_residual",
+    "rectified",
+    "rectifier_start",
     "residual",
     "squeeze_excite",
     "stochastic_residual",

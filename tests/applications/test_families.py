@@ -50,6 +50,12 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
     "InceptionV3": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_151": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_79": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
+    "ResidualAttention56": (31_883_432, 31_810_728, 29_834_432, 29_761_728),
+    "ResidualAttention92": (52_599_976, 52_466_344, 50_550_976, 50_417_344),
+    "ResidualAttention56CIFAR": (1_161_530, 1_147_386, 1_158_960, 1_144_816),
+    "ResidualAttention92CIFAR": (1_915_834, 1_891_258, 1_913_264, 1_888_688),
+    "ResidualAttention236CIFAR": (4_933_050, 4_866_746, 4_930_480, 4_864_176),
+    "ResidualAttention452CIFAR": (9_458_874, 9_329_978, 9_456_304, 9_327_408),
     "SEInception": (11_951_654, 11_931_622, 10_926_654, 10_906_622),
     "SENet154": (115_336_536, 115_088_984, 113_287_536, 113_039_984),
     "SEResNeXt101": (49_093_272, 48_955_416, 47_044_272, 46_906_416),
@@ -82,10 +88,23 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
     "ResNet56CIFAR": (857_082, 853_018, 856_432, 852_368),
     "ResNet110CIFAR": (1_736_058, 1_727_962, 1_735_408, 1_727_312),
     "ResNet1202CIFAR": (19_510_906, 19_421_274, 19_510_256, 19_420_624),
+    "SPPNetConvnet5": (77_058_408, 77_058_408, 3_747_200, 3_747_200),
+    "SPPNetOverfeat5": (132_268_648, 132_268_648, 6_528_640, 6_528_640),
+    "SPPNetOverfeat7": (136_988_264, 136_988_264, 11_248_256, 11_248_256),
+    "SPPNetZF5": (77_037_672, 77_037_672, 3_726_464, 3_726_464),
+    "StochasticDepthResNet110": (1_736_058, 1_727_962, 1_735_408, 1_727_312),
+    "StochasticDepthResNet1202": (19_510_906, 19_421_274, 19_510_256, 19_420_624),
     "SqueezeNet": (1_248_424, 1_248_424, 735_424, 735_424),
     "SqueezeNetComplexBypass": (1_589_672, 1_589_672, 1_076_672, 1_076_672),
     "SqueezeNetSimpleBypass": (1_248_424, 1_248_424, 735_424, 735_424),
     "SqueezeNetV1_1": (1_235_496, 1_235_496, 722_496, 722_496),
+    "TinyImageNet5": (9_520_968, 9_520_968, 1_029_248, 1_029_248),
+    "TinyImageNet5Kernel3": (8_862_536, 8_862_536, 370_816, 370_816),
+    "TinyImageNet6": (9_452_616, 9_452_616, 960_896, 960_896),
+    "TinyImageNet7": (9_600_200, 9_600_200, 1_108_480, 1_108_480),
+    "TinyImageNet8": (9_637_128, 9_637_128, 1_145_408, 1_145_408),
+    "TinyImageNet8PReLU": (9_638_536, 9_638_536, 1_146_304, 1_146_304),
+    "TinyImageNet8PReLUDropout": (9_638_536, 9_638_536, 1_146_304, 1_146_304),
     "VGG11": (132_863_336, 132_863_336, 9_220_480, 9_220_480),
     "VGG11LRN": (132_863_336, 132_863_336, 9_220_480, 9_220_480),
     "VGG13": (133_047_848, 133_047_848, 9_404_992, 9_404_992),
@@ -100,6 +119,7 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
 }
 SR_COUNTS = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
 PCT_COUNTS = {0.01: 1_473_128, 0.25: 2_421_352, 0.5: 3_404_392, 0.75: 4_387_432, 0.99: 5_325_416}  # at sr=0.5
+SPP_COUNTS = {None: 62_357_608, (6, 3, 2, 1): 77_037_672, (4, 3, 2, 1): 56_066_152}
 SETTINGS = [  # trainable parameters of settings other than a row's
     ("AllCNNC", dict(classes=100), 1_387_108),
     ("AlexNet", dict(groups=2), 60_965_224),
@@ -112,6 +132,13 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     ("ResNet50", dict(layout="torch"), 25_557_032),
     ("ResNet101", dict(layout="torch"), 44_549_160),
     ("ResNet152", dict(layout="torch"), 60_192_808),
+    *[("SPPNetZF5", dict(pyramid=pyramid), count) for pyramid, count in SPP_COUNTS.items()],
+    ("SPPNetConvnet5", dict(pyramid=None), 62_378_344),
+    ("SPPNetConvnet5", dict(pyramid=(4, 3, 2, 1)), 56_086_888),
+    ("SPPNetOverfeat5", dict(pyramid=None), 102_908_520),
+    ("SPPNetOverfeat5", dict(pyramid=(4, 3, 2, 1)), 90_325_608),
+    ("SPPNetOverfeat7", dict(pyramid=None), 107_628_136),
+    ("SPPNetOverfeat7", dict(pyramid=(4, 3, 2, 1)), 95_045_224),
     ("ResNet110CIFAR", dict(classes=100), 1_733_812),
     ("ShakeDropPyramidNet110CIFAR", dict(alpha=48), 1_739_730),
     ("ShakeDropPyramidNet110CIFAR", dict(alpha=84), 3_855_054),
@@ -120,7 +147,7 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
     *[("SqueezeNet", dict(sr=0.5, pct_3x3=pct), count) for pct, count in PCT_COUNTS.items()],
 ]
-CIFAR = [name for name in MODELS if re.search(r"CIFAR$|\dK\d+$|CNN[ABC]$", name)]
+CIFAR = [name for name in MODELS if re.search(r"CIFAR$|\dK\d+$|CNN[ABC]$|^StochasticDepth", name)]
 INPUTS = dict.fromkeys(CIFAR, 32) | {
     "AlexNet": 227,
     "CaffeNet": 227,
@@ -129,6 +156,7 @@ INPUTS = dict.fromkeys(CIFAR, 32) | {
     "InceptionV3_79": 79,
     "Xception": 299,
 }
+INPUTS |= {name: 64 for name in MODELS if name.startswith("TinyImageNet")}
 INPUTS |= {name: 227 if name.startswith("SqueezeNet") else 224 for name in MODELS if name not in INPUTS}
 FEATURES = {"AlexNet": 256, "CaffeNet": 256, "GoogLeNet": 1024, "InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512}
 FEATURES |= {"BNInception": 1024, "SEInception": 1024}
@@ -140,13 +168,20 @@ FEATURES |= {"ShakeShake26_32CIFAR": 128, "ShakeShake26_64CIFAR": 256, "ShakeSha
 FEATURES |= {"ShakeDropPyramidNet110CIFAR": 286}
 FEATURES |= dict.fromkeys(("AllCNN", "BaseCNN", "ConvPoolCNN", "StridedCNN"), 192)
 FEATURES |= {"PReLUNetC": 896, "PReLUNet": 512, "PReLUStudyNet14": 256}
+FEATURES |= {"StochasticDepth": 64, "TinyImageNet": 256, "SPPNetOverfeat": 512, "SPPNet": 256}
+FEATURES |= {name: 256 for name in CIFAR if name.startswith("ResidualAttention")} | {"ResidualAttention": 2048}
 FEATURES = {name: 64 for name in CIFAR if name.endswith("CIFAR")} | FEATURES | {"ResNet": 2048}
 SMALLEST = (
     *("BNInception", "CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
     *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "ResNet18", "ResNet20CIFAR", "DenseNet40K12"),
     *("SEResNet50", "ShakeShake26_32CIFAR", "BaseCNNA", "PReLUStudyNet14"),
+    *("StochasticDepthResNet110", "ResidualAttention56CIFAR", "SPPNetZF5", "TinyImageNet5"),
 )
-SHORTER = {"PReLUStudyNet14": dict(pyramid=(2, 1))}
+SHORTER = {  # of which every block survives: a dropped one learns nothing
+    "PReLUStudyNet14": dict(pyramid=(2, 1)),
+    "StochasticDepthResNet110": dict(n=1, survival=1.0),
+    "SPPNetZF5": dict(pyramid=(2, 1)),
+}
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
 
@@ -183,7 +218,7 @@ def test_parameter_counts_of_settings(name, settings, count, undrawn):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_default_input_and_output_shapes(name, undrawn):
-    size, classes = INPUTS.get(name, 224), 10 if name in CIFAR else 1000
+    size, classes = INPUTS[name], 10 if name in CIFAR else 200 if name.startswith("TinyImageNet") else 1000
     top = kv.create_model(name, weights=None)
     assert (top.input_shape, top.output_shape) == ((None, size, size, 3), (None, classes))
     assert top.name == name.lower()
@@ -279,6 +314,10 @@ def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
         "ResNet18",
         "BaseCNNA",
         "PReLUStudyNet14",
+        "StochasticDepthResNet110",
+        "ResidualAttention56CIFAR",
+        "SPPNetZF5",
+        "TinyImageNet5",
     ],
 )
 def test_mixed_float16_gives_float32_probabilities(name):

@@ -12,6 +12,12 @@ from keras_vision.training import find_recipe, run_recipe
 
 SHORT = {  # what makes a recipe a matter of seconds; the rest stays the paper's
     "all-cnn-c-cifar-augmented": dict(model="AllCNNA", learning_rate=1e-3),
+    "stochastic-depth-110-cifar": dict(model_settings=dict(n=1)),
+    "prelu-study": dict(
+        model_settings=dict(pyramid=(2, 1)), size=64, protocol="single", augment_settings=dict(scales=72)
+    ),
+    "tiny-imagenet": dict(),
+    "residual-attention-92-cifar-noise": dict(model="ResidualAttention56CIFAR"),
 }
 
 
@@ -20,7 +26,9 @@ def noise(tmp_path_factory):
     return class_folders(tmp_path_factory.mktemp("data") / "noise")
 
 
-@pytest.mark.parametrize("name", SHORT)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name.startswith("residual") else []) for name in SHORT]
+)
 def test_a_shortened_recipe_trains_and_leaves_a_model(name, noise, tmp_path):
     recipe = dataclasses.replace(find_recipe(name), epochs=2, batch_size=20, decay_epochs=(), **SHORT[name])
     outcome = run_recipe(recipe, noise, tmp_path / "out")

@@ -16,11 +16,15 @@ from keras_vision.training.recipes import (
     hed,
     inception_v3,
     prelu_net,
+    residual_attention,
     resnet,
     resnet_cifar,
     se_resnet,
+    spp_net,
     squeezenet,
     squeezenet_transfer,
+    stochastic_depth_cifar,
+    tiny_imagenet,
     vgg,
 )
 from keras_vision.training.recipes.dense_settings import DenseRecipe
@@ -38,6 +42,10 @@ _MODULES = (
     squeezenet_transfer,
     all_cnn_cifar,
     prelu_net,
+    stochastic_depth_cifar,
+    spp_net,
+    residual_attention,
+    tiny_imagenet,
 )
 _DENSE_MODULES = (fcn, deeplab, hed, camvid)
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}
