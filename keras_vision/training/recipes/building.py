@@ -61,9 +61,8 @@ def without_sides(recipe: Recipe, model: VisionModel, class_names: tuple[str, ..
 
 def shown(recipe: Recipe, model: VisionModel) -> Preprocessing:
     """How an image is shown in evaluation."""
-    if recipe.resize_shorter is None:
-        return model.preprocessing
-    return dataclasses.replace(model.preprocessing, resize_shorter=recipe.resize_shorter)
+    spec = model.preprocessing.for_input(recipe.size, recipe.size, 3)  # where the model leaves it open
+    return spec if recipe.resize_shorter is None else dataclasses.replace(spec, resize_shorter=recipe.resize_shorter)
 
 
 def check_fits(recipe: Recipe, parts: Parts, replicas: int) -> None:
