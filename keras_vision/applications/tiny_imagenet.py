@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 from keras import layers
 
 from keras_vision.applications._family import Family
@@ -77,7 +78,8 @@ def head(
     x = rectified(x, activation, name="fc1")
     if dropout[1]:
         x = layers.Dropout(dropout[1], name="fc1_drop")(x)
-    return layers.Dense(classes, activation_of_fc2, dtype="float32", name="fc2")(x)
+    small = keras.initializers.RandomNormal(stddev=0.01)
+    return layers.Dense(classes, activation_of_fc2, kernel_initializer=small, dtype="float32", name="fc2")(x)
 
 
 FAMILY = Family(
