@@ -29,7 +29,7 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
     stays global.
 
     Raises:
-        KerasVisionError: the model has an open input size, or gives no classes.
+        KerasVisionError: the model has an open input size, gives no classes, or classifies a spatial pyramid.
 
     Source: VGG (Simonyan & Zisserman, 2014), section 3.2; FCN (Long et al., 2015), section 3.1.
     """
@@ -108,6 +108,8 @@ def _flattened_size(vector: Any) -> tuple[int, int]:
     """Height and width of the map that a vector is, or (1, 1) if a pooling or dense layer lies between."""
     for operation in graph.ancestors(vector):
         if isinstance(operation, layers.Flatten):
+            if len(operation.input.shape) != 4:
+                raise KerasVisionError(f"{operation.name} flattens a pyramid of bins, not a map: it cannot slide.")
             return tuple(operation.input.shape[1:3])
         if isinstance(operation, layers.Dense) or type(operation) in _POOLINGS:
             break

@@ -121,7 +121,8 @@ def feature_maps(model: keras.Model, start: Geometry = (Axis(), Axis())) -> Iter
     """Layers whose output is `(n, h, w, c)`, in topological order, each with the geometry of its output.
 
     A nested model counts as one layer. What comes after an upsampling is left out: its cells are between others, and
-    have no receptive field of their own. `start` is the geometry of the model's own input, where it is nested itself.
+    have no receptive field of their own. A product with such a map is where the other factor is, and sees what that
+    sees: the mask only weighs it. `start` is the geometry of the model's own input, where it is nested itself.
     """
     axes: dict[int, Geometry] = {}
     upsampled: set[int] = set()
@@ -129,10 +130,11 @@ def feature_maps(model: keras.Model, start: Geometry = (Axis(), Axis())) -> Iter
         sources, output = call_of(layer)
         if not hasattr(output, "shape") or len(output.shape) != 4:
             continue
-        if isinstance(layer, _UPSAMPLINGS) or any(id(t) in upsampled for t in sources):
+        inputs = [t for t in sources if id(t) in axes]
+        between = any(id(t) in upsampled for t in sources) and not (inputs and isinstance(layer, layers.Multiply))
+        if isinstance(layer, _UPSAMPLINGS) or between:
             upsampled.add(id(output))
             continue
-        inputs = [t for t in sources if id(t) in axes]
         if isinstance(layer, layers.InputLayer):
             axes[id(output)] = start
         elif inputs and not isinstance(layer, AdaptiveAveragePool2D):  # whose cells have no one distance
@@ -180,8 +182,8 @@ def dilate(model: keras.Model, output_stride: int) -> keras.Model:
     Layer names stay, so the original's weights load.
 
     Raises:
-        KerasVisionError: the stride is not one that the network passes through, or a layer in the way has both a stride
-            and padding "same", which would move its cells.
+        KerasVisionError: the stride is not one that the network passes through, a layer in the way has both a stride
+            and padding "same", which would move its cells, or a map is upsampled again.
 
     Source: DeepLab (Chen et al., 2015), section 3.1.
     """
@@ -196,6 +198,10 @@ def _dilated_model(model: keras.Model, output_stride: int, start: Geometry) -> k
 
     def clone(layer: Any) -> Any:
         sources, output = call_of(layer)
+        if isinstance(layer, _UPSAMPLINGS):
+            raise KerasVisionError(
+                f"{layer.name}: a map that is upsampled again cannot be dilated; leave out output_stride."
+            )
         axes = before.get(id(sources[0])) if sources else None
         if axes is None or len(getattr(output, "shape", ())) != 4:
             return layer.__class__.from_config(layer.get_config())
@@ -261,7 +267,8 @@ def cells(model: keras.Model, axis: int, size: int) -> dict[int, int]:
             inner = cells(layer, axis, inputs[0])
             found[id(output)] = inner[id(layer.output)] if min(inner.values()) >= 1 else 0
         elif inputs:
-            found[id(output)] = windows(layer)[axis].output_size(inputs[0])
+            source = inputs[-1] if isinstance(layer, BilinearLike2D) else inputs[0]
+            found[id(output)] = windows(layer)[axis].output_size(source)
     return found
 
 

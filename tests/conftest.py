@@ -1,5 +1,6 @@
 """Fixtures that several test files use."""
 
+import contextlib
 import gc
 import os
 import signal
@@ -15,14 +16,14 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-HUGE = "1202"  # layers; such a net takes half a minute to build
+HUGE = ("ResNet1202", "ResidualAttention452")  # such nets take half a minute to build
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever runs over all models leaves the huge ones to `-m slow`."""
     for item in items:
-        if f"{HUGE}CIFAR" in item.name:
+        if any(name in item.name for name in HUGE):
             item.add_marker(pytest.mark.slow)
 
 
@@ -42,6 +43,32 @@ def resident() -> int:
 
 
 @pytest.fixture(scope="session")
+def undrawing() -> Callable:
+    """Within ``with undrawing():`` random initial weights are zeros, as drawing takes most of the time of building."""
+
+    @contextlib.contextmanager
+    def zero() -> Iterator[None]:
+        import keras
+
+        def zeros(self, shape, dtype=None, **options):
+            return keras.ops.zeros(shape, dtype or keras.config.floatx())
+
+        with pytest.MonkeyPatch.context() as patch:
+            for kind in ("RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling"):
+                patch.setattr(getattr(keras.initializers, kind), "__call__", zeros)
+            yield
+
+    return zero
+
+
+@pytest.fixture
+def undrawn(undrawing: Callable) -> Iterator[None]:
+    """For tests of names, shapes and counts."""
+    with undrawing():
+        yield
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of public weights and photographs, for research only; never part of the package."""
     path = Path(os.environ.get("KERAS_VISION_TEST_DATA", Path(__file__).parents[2] / "shared"))
@@ -57,6 +84,8 @@ def randomize() -> Callable:
     def draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if name in ("gamma", "moving_variance"):
             return rng.uniform(0.5, 1.5, shape)
+        if name == "alpha":  # the slope of a PReLU
+            return rng.uniform(0.1, 0.4, shape)
         if len(shape) == 1:
             return rng.normal(0, 0.1, shape)
         return rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape)

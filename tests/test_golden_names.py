@@ -22,9 +22,10 @@ _spec.loader.exec_module(make_names)
 
 
 @pytest.fixture(scope="module", params=kv.list_models())
-def built(request):
+def built(request, undrawing):
     """Name and model; the tests of one model follow each other, so each is built once."""
-    return request.param, kv.create_model(request.param, weights=None)
+    with undrawing():
+        return request.param, kv.create_model(request.param, weights=None)
 
 
 def test_names_and_shapes_are_the_golden_ones(built):

@@ -13,7 +13,9 @@ from keras_vision.layers import AtrousPooling2D
 
 MODELS = kv.list_models(task="classification")
 SMALL = ("InceptionV3_79", "SqueezeNet", "SqueezeNetV1_1", "VGG11", "CaffeNet", "GoogLeNet", "BNInception", "Xception")
-SMALL += ("ResNet18", "ResNet20CIFAR", "DenseNet40K12", "SEResNet50", "ShakeShake26_32CIFAR")  # others are slow
+SMALL += ("ResNet18", "ResNet20CIFAR", "DenseNet40K12", "SEResNet50", "ShakeShake26_32CIFAR")
+SMALL += ("BaseCNNA", "PReLUStudyNet14", "StochasticDepthResNet110")
+SMALL += ("ResidualAttention56CIFAR", "SPPNetZF5", "TinyImageNet5")  # others are slow
 
 
 def averaging(layer):

@@ -2,19 +2,39 @@
 
 from keras_vision.applications import (
     alexnet,
+    all_cnn,
     bn_inception,
     densenet,
     googlenet,
     inception_v3,
+    prelu_net,
+    residual_attention,
     resnet,
     senet,
     shake_drop,
     shake_shake,
+    spp_net,
     squeezenet,
+    stochastic_depth,
+    tiny_imagenet,
     vgg,
     xception,
 )
 from keras_vision.applications.alexnet import AlexNet, CaffeNet
+from keras_vision.applications.all_cnn import (
+    AllCNNA,
+    AllCNNB,
+    AllCNNC,
+    BaseCNNA,
+    BaseCNNB,
+    BaseCNNC,
+    ConvPoolCNNA,
+    ConvPoolCNNB,
+    ConvPoolCNNC,
+    StridedCNNA,
+    StridedCNNB,
+    StridedCNNC,
+)
 from keras_vision.applications.bn_inception import BNInception, BNInceptionSeparable
 from keras_vision.applications.densenet import (
     DenseNet40K12,
@@ -31,6 +51,15 @@ from keras_vision.applications.densenet import (
 )
 from keras_vision.applications.googlenet import GoogLeNet, GoogLeNetBN
 from keras_vision.applications.inception_v3 import InceptionV3, InceptionV3_79, InceptionV3_151
+from keras_vision.applications.prelu_net import PReLUNetA, PReLUNetB, PReLUNetC, PReLUStudyNet14
+from keras_vision.applications.residual_attention import (
+    ResidualAttention56,
+    ResidualAttention56CIFAR,
+    ResidualAttention92,
+    ResidualAttention92CIFAR,
+    ResidualAttention236CIFAR,
+    ResidualAttention452CIFAR,
+)
 from keras_vision.applications.resnet import (
     PlainNet18,
     PlainNet20CIFAR,
@@ -61,11 +90,22 @@ from keras_vision.applications.senet import (
 )
 from keras_vision.applications.shake_drop import ShakeDropPyramidNet110CIFAR
 from keras_vision.applications.shake_shake import ShakeShake26_32CIFAR, ShakeShake26_64CIFAR, ShakeShake26_96CIFAR
+from keras_vision.applications.spp_net import SPPNetConvnet5, SPPNetOverfeat5, SPPNetOverfeat7, SPPNetZF5
 from keras_vision.applications.squeezenet import (
     SqueezeNet,
     SqueezeNetComplexBypass,
     SqueezeNetSimpleBypass,
     SqueezeNetV1_1,
+)
+from keras_vision.applications.stochastic_depth import StochasticDepthResNet110, StochasticDepthResNet1202
+from keras_vision.applications.tiny_imagenet import (
+    TinyImageNet5,
+    TinyImageNet5Kernel3,
+    TinyImageNet6,
+    TinyImageNet7,
+    TinyImageNet8,
+    TinyImageNet8PReLU,
+    TinyImageNet8PReLUDropout,
 )
 from keras_vision.applications.vgg import (
     VGG11,
@@ -96,9 +136,18 @@ __all__ = [
     "VGG19",
     "VGG19BN",
     "AlexNet",
+    "AllCNNA",
+    "AllCNNB",
+    "AllCNNC",
     "BNInception",
     "BNInceptionSeparable",
+    "BaseCNNA",
+    "BaseCNNB",
+    "BaseCNNC",
     "CaffeNet",
+    "ConvPoolCNNA",
+    "ConvPoolCNNB",
+    "ConvPoolCNNC",
     "DenseNet40K12",
     "DenseNet100K12",
     "DenseNet100K24",
@@ -115,6 +164,10 @@ __all__ = [
     "InceptionV3",
     "InceptionV3_79",
     "InceptionV3_151",
+    "PReLUNetA",
+    "PReLUNetB",
+    "PReLUNetC",
+    "PReLUStudyNet14",
     "PlainNet18",
     "PlainNet20CIFAR",
     "PlainNet32CIFAR",
@@ -132,6 +185,12 @@ __all__ = [
     "ResNet110CIFAR",
     "ResNet152",
     "ResNet1202CIFAR",
+    "ResidualAttention56",
+    "ResidualAttention56CIFAR",
+    "ResidualAttention92",
+    "ResidualAttention92CIFAR",
+    "ResidualAttention236CIFAR",
+    "ResidualAttention452CIFAR",
     "SEInception",
     "SENet154",
     "SEResNeXt50",
@@ -139,6 +198,10 @@ __all__ = [
     "SEResNet50",
     "SEResNet101",
     "SEResNet152",
+    "SPPNetConvnet5",
+    "SPPNetOverfeat5",
+    "SPPNetOverfeat7",
+    "SPPNetZF5",
     "ShakeDropPyramidNet110CIFAR",
     "ShakeShake26_32CIFAR",
     "ShakeShake26_64CIFAR",
@@ -147,8 +210,21 @@ __all__ = [
     "SqueezeNetComplexBypass",
     "SqueezeNetSimpleBypass",
     "SqueezeNetV1_1",
+    "StochasticDepthResNet110",
+    "StochasticDepthResNet1202",
+    "StridedCNNA",
+    "StridedCNNB",
+    "StridedCNNC",
+    "TinyImageNet5",
+    "TinyImageNet5Kernel3",
+    "TinyImageNet6",
+    "TinyImageNet7",
+    "TinyImageNet8",
+    "TinyImageNet8PReLU",
+    "TinyImageNet8PReLUDropout",
     "Xception",
     "alexnet",
+    "all_cnn",
     "bn_inception",
     "create_model",
     "densenet",
@@ -157,12 +233,17 @@ __all__ = [
     "inception_v3",
     "list_models",
     "model_card",
+    "prelu_net",
+    "residual_attention",
     "resnet",
     "senet",
     "shake_drop",
     "shake_shake",
+    "spp_net",
     "squeezenet",
+    "stochastic_depth",
     "taps",
+    "tiny_imagenet",
     "vgg",
     "xception",
 ]

@@ -43,6 +43,8 @@ class Family:
         weights: row name to its public files.
         readers: suffix to reader, for file formats that only this family has.
         convert: names of other packages' files to this family's, ``(arrays, settings) -> arrays``.
+        open_size: whether the classifier takes images of any size, so that `input_shape` may leave height and width
+            open with the top, too.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Family:
     readers: Mapping[str, Callable[[Path], Arrays]] = dataclasses.field(default_factory=dict)
     convert: Callable[[Arrays, Mapping[str, Any]], Arrays] = lambda arrays, settings: arrays
     deviations: tuple[str, ...] = ()
+    open_size: bool = False
 
     def __post_init__(self) -> None:
         if not self.head_layers:
@@ -166,13 +169,14 @@ def _features(model: VisionModel, names: Collection[str] | None) -> VisionModel:
 
 def _docstring(family: Family, row: str, default: str | None) -> str:
     settings = ", ".join(f"{key}={value!r}" for key, value in family.table[row].items())
+    sizes = "for images of any size" if family.open_size else "without the top"
     return f"""{row} of "{family.paper.title}" ({family.paper.authors}, {family.paper.year}), {family.table_in_paper}.
 
     Args:
         include_top: whether to add the classifier.
         weights: None (random), the path of a weight file, or a name of the model card. Default: {default!r}.
         input_tensor: symbolic image batch `(n, h, w, c)` to build on, in place of a new input.
-        input_shape: (height, width, channels); height and width may be None without the top.
+        input_shape: (height, width, channels); height and width may be None {sizes}.
         pooling: without the top: None `(n, h, w, c)`, "avg" or "max" `(n, c)`.
         classes: number of classes; None takes the weights' own, else {family.classes}. Another number than the weights'
             gets a new classifier, with a `KerasVisionWarning`.

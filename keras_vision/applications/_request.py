@@ -104,7 +104,7 @@ class Request:
             raise KerasVisionError(f"input_shape={shape}; give (height, width, channels), channels last.")
         if any(size is not None and (not isinstance(size, int) or size < 1) for size in shape[:2]):
             raise KerasVisionError(f"input_shape={shape}; height and width are positive numbers of pixels, or None.")
-        if self.include_top and None in shape:
+        if self.include_top and None in shape and not self.family.open_size:
             raise KerasVisionError(f"input_shape={shape} leaves the size open; that needs include_top=False.")
         return shape[0], shape[1], shape[2]
 

@@ -7,8 +7,9 @@ per stage. He's initial weights are drawn uniformly, at the same variance, which
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
+from itertools import chain, repeat
 from typing import Any
 
 import keras
@@ -38,19 +39,25 @@ def shortcut_to(x: Any, filters: int, stride: int, kind: str, *, name: str, layo
     """A block's input in the shape of its output, `(n, h, w, c) -> (n, h/stride, w/stride, filters)`.
 
     Section 3.3: "A" takes every `stride`-th cell and adds channels of zeros, half before and half after; "B" projects.
+    "average" takes means of cells and adds zeros after, as the authors of stochastic depth do.
     """
     if stride == 1 and x.shape[-1] == filters:
         return x
     if kind == "B":
         return conv(x, filters, 1, stride, name=f"{name}_shortcut", layout=layout, relu=False)
-    if stride > 1:
+    if stride > 1 and kind == "average":  # "same" leaves an odd last row, as the convolutions of the branch do
+        x = layers.AveragePooling2D(stride, stride, "same", name=f"{name}_subsampled")(x)
+    elif stride > 1:
         x = layers.MaxPooling2D(1, stride, name=f"{name}_subsampled")(x)
     missing = filters - x.shape[-1]
-    return ChannelPadding((missing // 2, missing - missing // 2), name=f"{name}_shortcut")(x)
+    before = 0 if kind == "average" else missing // 2
+    return ChannelPadding((before, missing - before), name=f"{name}_shortcut")(x)
 
 
-def block_of(x: Any, convs: list[Conv], shortcut: str | None, *, name: str, layout: str) -> Any:
-    """Convolutions, the shortcut around them (Figure 2; None in a plain net), ReLU."""
+def block_of(
+    x: Any, convs: list[Conv], shortcut: str | None, *, name: str, layout: str, join: Callable[..., Any] = residual
+) -> Any:
+    """Convolutions, the shortcut around them (Figure 2; None in a plain net), ReLU; `join` adds the two."""
 
     def branch(y: Any) -> Any:
         return conv_chain(y, convs, partial(conv, layout=layout), name=name)
@@ -58,7 +65,7 @@ def block_of(x: Any, convs: list[Conv], shortcut: str | None, *, name: str, layo
     if shortcut is None:
         return layers.Activation("relu", name=name)(branch(x))
     stride = max(stride for _, _, stride in convs)
-    return residual(
+    return join(
         x, branch, lambda y: shortcut_to(y, convs[-1][0], stride, shortcut, name=name, layout=layout), name=name
     )
 
@@ -83,7 +90,9 @@ LAYOUTS: Mapping[str, Mapping[str, Any]] = {
     "torch": dict(use_bias=False, epsilon=1e-5, momentum=0.9, stride_in=2, pool="padded"),
     "caffe": dict(use_bias=False, epsilon=1e-5, momentum=0.9, stride_in=1, pool="ceil"),
 }
-ACCEPTED: Mapping[str, Collection[str | None]] = dict(block=BLOCKS, layout=LAYOUTS, shortcut=("A", "B", None))
+ACCEPTED: Mapping[str, Collection[str | None]] = dict(
+    block=BLOCKS, layout=LAYOUTS, shortcut=("A", "B", "average", None)
+)
 
 TABLE: Mapping[str, Mapping[str, Any]] = {  # blocks in conv2_x to conv5_x (Table 1)
     "ResNet18": dict(blocks=(2, 2, 2, 2), block="basic", shortcut="B", layout="torch"),
@@ -113,9 +122,13 @@ CIFAR_TABLE: Mapping[str, Mapping[str, Any]] = {  # 6n + 2 layers (section 4.2)
 
 def stages(
     x: Any, blocks: tuple[int, ...], widths: tuple[int, ...], *, block: str, shortcut: str | None, layout: str,
-    nested: bool = False,
+    nested: bool = False, joins: Iterable[Callable[..., Any]] = (),
 ) -> Any:  # fmt: skip
-    """conv2_x and so on: `blocks` blocks each, the first of every stage but conv2_x with a stride of 2."""
+    """conv2_x and so on: `blocks` blocks each, the first of every stage but conv2_x with a stride of 2.
+
+    `joins` are what adds shortcut and branch, of each block in turn; by default `residual`.
+    """
+    each = chain(joins, repeat(residual))
     check(blocks, len(widths), block=block, shortcut=shortcut, layout=layout)
     for number, (count, width) in enumerate(zip(blocks, widths, strict=True), 2):
         outer = x
@@ -123,7 +136,7 @@ def stages(
         for position in range(1, count + 1):
             stride = 2 if position == 1 and number > 2 else 1
             convs = BLOCKS[block](width, stride, LAYOUTS[layout]["stride_in"])
-            x = block_of(x, convs, shortcut, name=f"conv{number}_{position}", layout=layout)
+            x = block_of(x, convs, shortcut, name=f"conv{number}_{position}", layout=layout, join=next(each))
         x = keras.Model(inputs, x, name=f"conv{number}_x")(outer) if nested else x
     return x
 
@@ -146,12 +159,15 @@ def trunk(x: Any, *, blocks: tuple[int, ...], block: str, shortcut: str | None, 
     return stages(x, blocks, WIDTHS, block=block, shortcut=shortcut, layout=layout)
 
 
-def cifar_trunk(x: Any, *, n: int, shortcut: str | None, nested: bool) -> Any:
+def cifar_trunk(
+    x: Any, *, n: int, shortcut: str | None, nested: bool, joins: Iterable[Callable[..., Any]] = ()
+) -> Any:  # fmt: skip
     """conv1 to conv4_x: `(n, 32, 32, 3) -> (n, 8, 8, 64)`; `nested` makes a model of each stage."""
     if not isinstance(n, int) or n < 1:
         raise KerasVisionError(f"n={n!r}; a net of 6n + 2 layers has n blocks in each stage, at least 1.")
     x = conv(x, 16, 3, name="conv1", layout="torch")
-    return stages(x, (n,) * 3, CIFAR_WIDTHS, block="basic", shortcut=shortcut, layout="torch", nested=nested)
+    settings: dict[str, Any] = dict(block="basic", shortcut=shortcut, layout="torch", nested=nested, joins=joins)
+    return stages(x, (n,) * 3, CIFAR_WIDTHS, **settings)
 
 
 def head(x: Any, classes: int, activation: str | None, **settings: Any) -> Any:

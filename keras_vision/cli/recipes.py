@@ -28,3 +28,21 @@ def batch_norm(
     for name, curves in recipe.run(data, out, steps, seed, overwrite).items():
         typer.echo(f"{name}: {curves.accuracy[-1]:.2%} of the test images after {curves.steps[-1]:,} steps")
     typer.echo(f"picture: {out}")
+
+
+@recipes.command()
+def squeezenet_design(
+    data: Annotated[Path, typer.Argument(help="Folder of CIFAR-10, or of classes.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder for networks, figures and picture.", show_default=False)],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value in the place of a setting; repeat for several.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace figures and picture, not networks.")] = False,
+) -> None:
+    """SqueezeNet (2016), Figure 3 and Table 3: squeeze ratio, share of 3x3 filters and bypass, against size."""
+    from keras_vision.training import with_settings
+    from keras_vision.training.recipes import squeezenet_design as recipe
+
+    for point in recipe.run(data, out, with_settings(recipe.BASE, settings or []), overwrite=overwrite):
+        typer.echo(f"{point.sweep} {point.value}: {point.top1:.2%} top-1, {point.megabytes:.2f} MB")
+    typer.echo(f"picture: {out / recipe.PICTURE}")

@@ -16,15 +16,18 @@ from keras_vision.layers.inception import average_pool, conv_names, inception, m
 from keras_vision.layers.label_probabilities import LabelProbabilities, label_probabilities
 from keras_vision.layers.lrn import LocalResponseNormalization, local_response_norm
 from keras_vision.layers.recomputed import Recomputed
+from keras_vision.layers.rectifier import RECTIFIERS, rectified, rectifier_start
 from keras_vision.layers.residual import residual
 from keras_vision.layers.shake_drop import ShakeDrop
 from keras_vision.layers.shake_shake import ShakeShake
+from keras_vision.layers.skipped_branch import SkippedBranch, stochastic_residual, survival_probabilities
 from keras_vision.layers.spatial_pyramid_pooling import SpatialPyramidPooling2D
 from keras_vision.layers.squeeze_excite import excitation, recalibrated_residual, squeeze_excite
 from keras_vision.layers.stochastic_depth import StochasticDepth
 
 __all__ = [
     "MAX_POOLINGS",
+    "RECTIFIERS",
     "AdaptiveAveragePool2D",
     "AtrousPooling2D",
     "AttentionCell",
@@ -39,6 +42,7 @@ __all__ = [
     "Recomputed",
     "ShakeDrop",
     "ShakeShake",
+    "SkippedBranch",
     "SpatialPyramidPooling2D",
     "StochasticDepth",
     "average_classifier",
@@ -57,6 +61,10 @@ __all__ = [
     "max_pool",
     "padded_max_pool",
     "recalibrated_residual",
+    "rectified",
+    "rectifier_start",
     "residual",
     "squeeze_excite",
+    "stochastic_residual",
+    "survival_probabilities",
 ]

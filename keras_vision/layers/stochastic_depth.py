@@ -7,45 +7,54 @@ from keras import ops
 
 from keras_vision.errors import KerasVisionError
 
+_MODES = ("batch", "sample")
+
 
 @keras.saving.register_keras_serializable("keras_vision")
 class StochasticDepth(keras.layers.Layer):
     """The sum of a block's shortcut and its branch; in training, the branch takes part only at times.
 
-    ``shortcut + b * branch``, where b is drawn anew for each batch: 1 with probability `survival_probability`, else 0.
-    In inference, b is that probability.
+    ``shortcut + b * branch``, where b is 1 with probability `survival_probability`, else 0. In inference, b is that
+    probability. The branch is an input here, so it is computed in any case; `SkippedBranch` spares that.
 
     Args:
-        survival_probability: of the branch. The paper's falls with depth, for block l of L: ``1 - l / L * (1 - 0.5)``.
+        survival_probability: of the branch. The paper's falls with depth, see `survival_probabilities`.
         seed: of the draws; None for a random one.
+        mode: "batch", as in the paper, draws one b for each batch; "sample" one for each sample.
 
     Input shape: a list `[shortcut, branch]` of two of the same shape, `(n, ...)`. Output shape: that of each.
 
     Raises:
-        KerasVisionError: a probability outside [0, 1], or anything but two inputs.
+        KerasVisionError: a probability outside [0, 1], another mode, or anything but two inputs.
 
     Source: Huang et al. (2016), Equations 2 and 5; the layer of tensorflow-addons.
     """
 
-    def __init__(self, survival_probability: float = 0.5, seed: int | None = None, **kwargs: Any):
+    def __init__(self, survival_probability: float = 0.5, seed: int | None = None, mode: str = "batch", **kwargs: Any):
         super().__init__(**kwargs)
-        if not 0 <= survival_probability <= 1:
+        if not isinstance(survival_probability, int | float) or not 0 <= survival_probability <= 1:
             raise KerasVisionError(
                 f"survival_probability={survival_probability!r}; give a probability, between 0 and 1."
             )
-        self.survival_probability, self.seed = survival_probability, seed
+        if mode not in _MODES:
+            raise KerasVisionError(f"mode={mode!r}; accepted: 'batch', 'sample'.")
+        self.survival_probability, self.seed, self.mode = survival_probability, seed, mode
         self.generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         check_pair(self, input_shape)
 
+    def survives(self, shape: tuple = ()) -> Any:
+        """A draw of booleans: whether the branch takes part."""
+        return keras.random.uniform(shape, dtype="float32", seed=self.generator) < self.survival_probability
+
     def call(self, inputs: Any, training: bool = False) -> Any:
         shortcut, branch = inputs
         if not training:
             return shortcut + self.survival_probability * branch
-        survives = keras.random.uniform((), dtype="float32", seed=self.generator) < self.survival_probability
-        return shortcut + ops.cast(survives, branch.dtype) * branch
+        each = (ops.shape(branch)[0], *[1] * (len(branch.shape) - 1)) if self.mode == "sample" else ()
+        return shortcut + ops.cast(self.survives(each), branch.dtype) * branch
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         return tuple(input_shape[0])
@@ -54,7 +63,7 @@ class StochasticDepth(keras.layers.Layer):
         return None if mask is None else mask[0]
 
     def get_config(self) -> dict[str, Any]:
-        own = dict(survival_probability=self.survival_probability, seed=self.seed)
+        own = dict(survival_probability=self.survival_probability, seed=self.seed, mode=self.mode)
         return {**super().get_config(), **own}
 
 

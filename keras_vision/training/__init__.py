@@ -7,7 +7,7 @@ from keras_vision.training.distillation import Distiller, distillation_loss
 from keras_vision.training.dreal import DREAL
 from keras_vision.training.fine_tune import Run, fine_tune
 from keras_vision.training.history_file import HistoryFile
-from keras_vision.training.labels import SmoothedCrossentropy, TwoStageSmoothing, smooth_labels
+from keras_vision.training.labels import SmoothedCrossentropy, TwoStageSmoothing, noisy_labels, smooth_labels
 from keras_vision.training.loop import train
 from keras_vision.training.manifold_mixup import ManifoldMixUp
 from keras_vision.training.moving_average import MovingAverage
@@ -61,6 +61,7 @@ __all__ = [
     "median_frequency_weights",
     "most_frequent",
     "multi_label_classifier",
+    "noisy_labels",
     "optimizer_of",
     "plan",
     "plan_dense",

@@ -1,10 +1,11 @@
-"""Label smoothing for whole training or for its first stage alone."""
+"""Label smoothing for whole training or for its first stage alone, and labels that are wrong on purpose."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_vision.errors import KerasVisionError
@@ -20,6 +21,28 @@ def smooth_labels(labels: Any, classes: int, smoothing: Any) -> Any:
     if len(labels.shape) == 1 or labels.shape[-1] == 1 != classes:
         labels = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), classes)
     return ops.cast(labels, "float32") * (1 - smoothing) + smoothing / classes
+
+
+def noisy_labels(labels: np.ndarray, classes: int, noise: float, seed: int = 0) -> np.ndarray:
+    """Class numbers `(n,)` of which a share is replaced by another class, each of the others as probable.
+
+    Args:
+        labels: the right ones; left unchanged.
+        classes: number of them.
+        noise: probability that a label is replaced, from 0 to below 1.
+        seed: of the draws.
+
+    Raises:
+        KerasVisionError: a probability outside [0, 1), or noise where there is one class.
+
+    Source: Wang et al. (2017), section 4.1, "noisy label robustness"; Sukhbaatar et al. (2014).
+    """
+    if not 0 <= noise < 1 or (noise and classes < 2):
+        raise KerasVisionError(f"noise={noise!r} in {classes} classes; give a probability below 1, and two classes.")
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(len(labels)) < noise
+    others = (labels + rng.integers(1, max(classes, 2), len(labels))) % classes
+    return np.where(wrong, others, labels).astype(labels.dtype)
 
 
 @keras.saving.register_keras_serializable("keras_vision")

@@ -1,6 +1,7 @@
 """What holds for every registered model; a new model is tested by being registered (and fails without its counts)."""
 
 import functools
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,18 @@ from keras_vision.model import VisionModel
 MODELS = kv.list_models(task="classification")
 
 COUNTS = {  # published: all and trainable parameters, with the default classes and without the classifier
+    "AllCNNA": (1_254_250, 1_254_250, 1_252_320, 1_252_320),
+    "AllCNNB": (1_300_618, 1_300_618, 1_298_688, 1_298_688),
+    "AllCNNC": (1_369_738, 1_369_738, 1_367_808, 1_367_808),
+    "BaseCNNA": (839_242, 839_242, 837_312, 837_312),
+    "BaseCNNB": (885_610, 885_610, 883_680, 883_680),
+    "BaseCNNC": (954_730, 954_730, 952_800, 952_800),
+    "ConvPoolCNNA": (1_254_250, 1_254_250, 1_252_320, 1_252_320),
+    "ConvPoolCNNB": (1_300_618, 1_300_618, 1_298_688, 1_298_688),
+    "ConvPoolCNNC": (1_369_738, 1_369_738, 1_367_808, 1_367_808),
+    "StridedCNNA": (839_242, 839_242, 837_312, 837_312),
+    "StridedCNNB": (885_610, 885_610, 883_680, 883_680),
+    "StridedCNNC": (954_730, 954_730, 952_800, 952_800),
     "AlexNet": (62_378_344, 62_378_344, 3_747_200, 3_747_200),
     "BNInception": (11_305_256, 11_285_224, 10_280_256, 10_260_224),
     "BNInceptionSeparable": (11_298_560, 11_278_528, 10_273_560, 10_253_528),
@@ -38,6 +51,12 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
     "InceptionV3": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_151": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
     "InceptionV3_79": (23_851_784, 23_817_352, 21_802_784, 21_768_352),
+    "ResidualAttention56": (31_883_432, 31_810_728, 29_834_432, 29_761_728),
+    "ResidualAttention92": (52_599_976, 52_466_344, 50_550_976, 50_417_344),
+    "ResidualAttention56CIFAR": (1_161_530, 1_147_386, 1_158_960, 1_144_816),
+    "ResidualAttention92CIFAR": (1_915_834, 1_891_258, 1_913_264, 1_888_688),
+    "ResidualAttention236CIFAR": (4_933_050, 4_866_746, 4_930_480, 4_864_176),
+    "ResidualAttention452CIFAR": (9_458_874, 9_329_978, 9_456_304, 9_327_408),
     "SEInception": (11_951_654, 11_931_622, 10_926_654, 10_906_622),
     "SENet154": (115_336_536, 115_088_984, 113_287_536, 113_039_984),
     "SEResNeXt101": (49_093_272, 48_955_416, 47_044_272, 46_906_416),
@@ -49,6 +68,10 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
     "ShakeShake26_32CIFAR": (2_930_810, 2_923_162, 2_929_520, 2_921_872),
     "ShakeShake26_64CIFAR": (11_669_242, 11_653_978, 11_666_672, 11_651_408),
     "ShakeShake26_96CIFAR": (26_215_802, 26_192_922, 26_211_952, 26_189_072),
+    "PReLUNetA": (178_032_072, 178_032_072, 25_020_896, 25_020_896),
+    "PReLUNetB": (183_343_048, 183_343_048, 30_331_872, 30_331_872),
+    "PReLUNetC": (330_623_944, 330_623_944, 78_522_336, 78_522_336),
+    "PReLUStudyNet14": (75_004_200, 75_004_200, 1_684_800, 1_684_800),
     "PlainNet18": (11_523_496, 11_515_688, 11_010_496, 11_002_688),
     "PlainNet34": (21_639_080, 21_623_848, 21_126_080, 21_110_848),
     "PlainNet20CIFAR": (271_098, 269_722, 270_448, 269_072),
@@ -66,10 +89,23 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
     "ResNet56CIFAR": (857_082, 853_018, 856_432, 852_368),
     "ResNet110CIFAR": (1_736_058, 1_727_962, 1_735_408, 1_727_312),
     "ResNet1202CIFAR": (19_510_906, 19_421_274, 19_510_256, 19_420_624),
+    "SPPNetConvnet5": (77_058_408, 77_058_408, 3_747_200, 3_747_200),
+    "SPPNetOverfeat5": (132_268_648, 132_268_648, 6_528_640, 6_528_640),
+    "SPPNetOverfeat7": (136_988_264, 136_988_264, 11_248_256, 11_248_256),
+    "SPPNetZF5": (77_037_672, 77_037_672, 3_726_464, 3_726_464),
+    "StochasticDepthResNet110": (1_736_058, 1_727_962, 1_735_408, 1_727_312),
+    "StochasticDepthResNet1202": (19_510_906, 19_421_274, 19_510_256, 19_420_624),
     "SqueezeNet": (1_248_424, 1_248_424, 735_424, 735_424),
     "SqueezeNetComplexBypass": (1_589_672, 1_589_672, 1_076_672, 1_076_672),
     "SqueezeNetSimpleBypass": (1_248_424, 1_248_424, 735_424, 735_424),
     "SqueezeNetV1_1": (1_235_496, 1_235_496, 722_496, 722_496),
+    "TinyImageNet5": (9_520_968, 9_520_968, 1_029_248, 1_029_248),
+    "TinyImageNet5Kernel3": (8_862_536, 8_862_536, 370_816, 370_816),
+    "TinyImageNet6": (9_452_616, 9_452_616, 960_896, 960_896),
+    "TinyImageNet7": (9_600_200, 9_600_200, 1_108_480, 1_108_480),
+    "TinyImageNet8": (9_637_128, 9_637_128, 1_145_408, 1_145_408),
+    "TinyImageNet8PReLU": (9_638_536, 9_638_536, 1_146_304, 1_146_304),
+    "TinyImageNet8PReLUDropout": (9_638_536, 9_638_536, 1_146_304, 1_146_304),
     "VGG11": (132_863_336, 132_863_336, 9_220_480, 9_220_480),
     "VGG11LRN": (132_863_336, 132_863_336, 9_220_480, 9_220_480),
     "VGG13": (133_047_848, 133_047_848, 9_404_992, 9_404_992),
@@ -84,7 +120,9 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
 }
 SR_COUNTS = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
 PCT_COUNTS = {0.01: 1_473_128, 0.25: 2_421_352, 0.5: 3_404_392, 0.75: 4_387_432, 0.99: 5_325_416}  # at sr=0.5
+SPP_COUNTS = {None: 62_357_608, (6, 3, 2, 1): 77_037_672, (4, 3, 2, 1): 56_066_152}
 SETTINGS = [  # trainable parameters of settings other than a row's
+    ("AllCNNC", dict(classes=100), 1_387_108),
     ("AlexNet", dict(groups=2), 60_965_224),
     ("BNInception", dict(use_bias=True), 11_295_240),
     ("BNInception", dict(gamma=False), 11_275_208),
@@ -95,6 +133,13 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     ("ResNet50", dict(layout="torch"), 25_557_032),
     ("ResNet101", dict(layout="torch"), 44_549_160),
     ("ResNet152", dict(layout="torch"), 60_192_808),
+    *[("SPPNetZF5", dict(pyramid=pyramid), count) for pyramid, count in SPP_COUNTS.items()],
+    ("SPPNetConvnet5", dict(pyramid=None), 62_378_344),
+    ("SPPNetConvnet5", dict(pyramid=(4, 3, 2, 1)), 56_086_888),
+    ("SPPNetOverfeat5", dict(pyramid=None), 102_908_520),
+    ("SPPNetOverfeat5", dict(pyramid=(4, 3, 2, 1)), 90_325_608),
+    ("SPPNetOverfeat7", dict(pyramid=None), 107_628_136),
+    ("SPPNetOverfeat7", dict(pyramid=(4, 3, 2, 1)), 95_045_224),
     ("ResNet110CIFAR", dict(classes=100), 1_733_812),
     ("ShakeDropPyramidNet110CIFAR", dict(alpha=48), 1_739_730),
     ("ShakeDropPyramidNet110CIFAR", dict(alpha=84), 3_855_054),
@@ -103,7 +148,7 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
     *[("SqueezeNet", dict(sr=0.5, pct_3x3=pct), count) for pct, count in PCT_COUNTS.items()],
 ]
-CIFAR = [name for name in MODELS if re.search(r"CIFAR$|\dK\d+$", name)]
+CIFAR = [name for name in MODELS if re.search(r"CIFAR$|\dK\d+$|CNN[ABC]$|^StochasticDepth", name)]
 INPUTS = dict.fromkeys(CIFAR, 32) | {
     "AlexNet": 227,
     "CaffeNet": 227,
@@ -112,6 +157,7 @@ INPUTS = dict.fromkeys(CIFAR, 32) | {
     "InceptionV3_79": 79,
     "Xception": 299,
 }
+INPUTS |= {name: 64 for name in MODELS if name.startswith("TinyImageNet")}
 INPUTS |= {name: 227 if name.startswith("SqueezeNet") else 224 for name in MODELS if name not in INPUTS}
 FEATURES = {"AlexNet": 256, "CaffeNet": 256, "GoogLeNet": 1024, "InceptionV3": 2048, "SqueezeNet": 512, "VGG": 512}
 FEATURES |= {"BNInception": 1024, "SEInception": 1024}
@@ -121,19 +167,34 @@ FEATURES |= {"DenseNet40K12": 448, "DenseNet100K12": 1168, "DenseNet100K24": 232
 FEATURES |= {"DenseNetC100K12": 676, "DenseNetBC100K12": 342, "DenseNetBC100K24": 684}
 FEATURES |= {"ShakeShake26_32CIFAR": 128, "ShakeShake26_64CIFAR": 256, "ShakeShake26_96CIFAR": 384}
 FEATURES |= {"ShakeDropPyramidNet110CIFAR": 286}
+FEATURES |= dict.fromkeys(("AllCNN", "BaseCNN", "ConvPoolCNN", "StridedCNN"), 192)
+FEATURES |= {"PReLUNetC": 896, "PReLUNet": 512, "PReLUStudyNet14": 256}
+FEATURES |= {"StochasticDepth": 64, "TinyImageNet": 256, "SPPNetOverfeat": 512, "SPPNet": 256}
+FEATURES |= {name: 256 for name in CIFAR if name.startswith("ResidualAttention")} | {"ResidualAttention": 2048}
 FEATURES = {name: 64 for name in CIFAR if name.endswith("CIFAR")} | FEATURES | {"ResNet": 2048}
 SMALLEST = (
     *("BNInception", "CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
     *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "ResNet18", "ResNet20CIFAR", "DenseNet40K12"),
-    *("SEResNet50", "ShakeShake26_32CIFAR"),
+    *("SEResNet50", "ShakeShake26_32CIFAR", "BaseCNNA", "PReLUStudyNet14"),
+    *("StochasticDepthResNet110", "ResidualAttention56CIFAR", "SPPNetZF5", "TinyImageNet5"),
 )
+SHORTER = {  # of which every block survives: a dropped one learns nothing
+    "PReLUStudyNet14": dict(pyramid=(2, 1)),
+    "StochasticDepthResNet110": dict(n=1, survival=1.0),
+    "SPPNetZF5": dict(pyramid=(2, 1)),
+}
 EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+
+
+def build(name: str, **arguments) -> VisionModel:
+    """A model with random weights and, where its classifier is huge, a smaller one."""
+    return kv.create_model(name, weights=None, **SHORTER.get(name, {}), **arguments)
 
 
 @functools.cache
 def small_size(name: str) -> int:
     """An input that leaves two cells of the last feature map."""
-    return graph.minimum_size(kv.create_model(name, include_top=False, weights=None))[0] + 32
+    return graph.minimum_size(build(name, include_top=False))[0] + 32
 
 
 def features(name: str) -> int:
@@ -145,9 +206,9 @@ def images(size: int, n: int = 2) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_counts_and_default_shapes_are_the_published_ones(name):
+def test_counts_and_default_shapes_are_the_published_ones(name, undrawn):
     assert name in COUNTS, "a new model needs its published counts here"
-    size, classes = INPUTS.get(name, 224), 10 if name in CIFAR else 1000
+    size, classes = INPUTS[name], 10 if name in CIFAR else 200 if name.startswith("TinyImageNet") else 1000
     top, open_size = (kv.create_model(name, include_top=with_top, weights=None) for with_top in (True, False))
     assert sum([(m.card.parameters, m.card.trainable_parameters) for m in (top, open_size)], ()) == COUNTS[name]
     assert (top.input_shape, top.output_shape) == ((None, size, size, 3), (None, classes))
@@ -157,7 +218,7 @@ def test_counts_and_default_shapes_are_the_published_ones(name):
 
 
 @pytest.mark.parametrize(("name", "settings", "count"), SETTINGS)
-def test_parameter_counts_of_settings(name, settings, count):
+def test_parameter_counts_of_settings(name, settings, count, undrawn):
     assert kv.create_model(name, weights=None, **settings).card.trainable_parameters == count
 
 
@@ -165,8 +226,8 @@ def test_parameter_counts_of_settings(name, settings, count):
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 def test_pooling_reduces_the_last_map(name, pooling, randomize):
     size = small_size(name)
-    maps = randomize(kv.create_model(name, include_top=False, weights=None))
-    pooled = kv.create_model(name, include_top=False, weights=None, pooling=pooling, input_shape=(size, size, 3))
+    maps = randomize(build(name, include_top=False))
+    pooled = build(name, include_top=False, pooling=pooling, input_shape=(size, size, 3))
     pooled.set_weights(maps.get_weights())
     reduce = np.mean if pooling == "avg" else np.max
     expected = reduce(np.asarray(maps(images(size))), axis=(1, 2))
@@ -177,9 +238,9 @@ def test_pooling_reduces_the_last_map(name, pooling, randomize):
 @pytest.mark.parametrize("name", EACH)
 def test_no_activation_gives_the_logits(name, randomize):
     size = small_size(name)
-    arguments = dict(weights=None, classes=10, input_shape=(size, size, 3))
-    probabilities = randomize(kv.create_model(name, **arguments))
-    logits = kv.create_model(name, classifier_activation=None, **arguments)
+    arguments = dict(classes=10, input_shape=(size, size, 3))
+    probabilities = randomize(build(name, **arguments))
+    logits = build(name, classifier_activation=None, **arguments)
     logits.set_weights(probabilities.get_weights())
     x = images(size)
     expected = keras.ops.softmax(logits(x))
@@ -200,7 +261,7 @@ def assert_one_step_trains_everything(model, labels):
 @pytest.mark.parametrize("name", EACH)
 def test_one_training_step_changes_every_weight(name, randomize):
     size = small_size(name)
-    model = kv.create_model(name, weights=None, classes=10, input_shape=(size, size, 3))
+    model = build(name, classes=10, input_shape=(size, size, 3))
     assert_one_step_trains_everything(randomize(model), np.array([3, 7]))
 
 
@@ -227,7 +288,7 @@ def test_auxiliary_head_without_the_top_is_an_error(name):
 @pytest.mark.parametrize("name", EACH)
 def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
     size = small_size(name)
-    model = randomize(kv.create_model(name, weights=None, classes=4, input_shape=(size, size, 3)))
+    model = randomize(build(name, classes=4, input_shape=(size, size, 3)))
     model.labels = ["cat", "dog", "café", "4"]
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -237,13 +298,28 @@ def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["SqueezeNetV1_1", "InceptionV3_79", "VGG11LRN", "VGG11BN", "CaffeNet", "GoogLeNet", "ResNet18"]
+    "name",
+    [
+        "SqueezeNetV1_1",
+        "InceptionV3_79",
+        "VGG11LRN",
+        "VGG11BN",
+        "CaffeNet",
+        "GoogLeNet",
+        "ResNet18",
+        "BaseCNNA",
+        "PReLUStudyNet14",
+        "StochasticDepthResNet110",
+        "ResidualAttention56CIFAR",
+        "SPPNetZF5",
+        "TinyImageNet5",
+    ],
 )
 def test_mixed_float16_gives_float32_probabilities(name):
     size = small_size(name)
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        model = kv.create_model(name, weights=None, classes=10, input_shape=(size, size, 3))
+        model = build(name, classes=10, input_shape=(size, size, 3))
     finally:
         keras.config.set_dtype_policy("float32")
     probabilities = np.asarray(model(images(size)))
@@ -253,13 +329,14 @@ def test_mixed_float16_gives_float32_probabilities(name):
 
 
 JAX = """
-    import sys, numpy as np, keras, keras_vision as kv
+    import json, sys, numpy as np, keras, keras_vision as kv
     assert keras.backend.backend() == "jax"
-    folder, names = sys.argv[1], sys.argv[2:]
+    folder, shorter, names = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
     outputs = {}
     for name in names:
         x = np.load(f"{folder}/{name}.npy")
-        model = kv.create_model(name, weights=None, classes=10, classifier_activation=None, input_shape=x.shape[1:])
+        settings = dict(classes=10, classifier_activation=None, input_shape=x.shape[1:], **shorter.get(name, {}))
+        model = kv.create_model(name, weights=None, **settings)
         model.load_weights(f"{folder}/{name}.weights.h5")
         outputs[name] = np.asarray(model(x, training=False))
     np.savez(f"{folder}/jax.npz", **outputs)
@@ -271,13 +348,12 @@ def test_jax_gives_the_same_logits(tmp_path, randomize):
     tensorflow = {}
     for name in SMALLEST:
         x = images(small_size(name))
-        arguments = dict(weights=None, classes=10, classifier_activation=None, input_shape=x.shape[1:])
-        model = randomize(kv.create_model(name, **arguments))
+        model = randomize(build(name, classes=10, classifier_activation=None, input_shape=x.shape[1:]))
         model.save_weights(tmp_path / f"{name}.weights.h5")
         np.save(tmp_path / f"{name}.npy", x)
         tensorflow[name] = np.asarray(model(x))
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", textwrap.dedent(JAX), str(tmp_path), *SMALLEST]
+    command = [sys.executable, "-c", textwrap.dedent(JAX), str(tmp_path), json.dumps(SHORTER), *SMALLEST]
     subprocess.run(command, check=True, env=environment)
     jax = np.load(tmp_path / "jax.npz")
     differences = {name: np.abs(jax[name] - expected).max() / np.ptp(expected) for name, expected in tensorflow.items()}

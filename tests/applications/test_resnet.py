@@ -271,7 +271,7 @@ def test_nested_stages_survive_a_keras_file(flat_and_nested, tmp_path):
 WRONG = [
     ("ResNet50", dict(layout="mxnet"), "layout='mxnet'; accepted: 'keras', 'torch', 'caffe'"),
     ("ResNet50", dict(block="inverted"), "block='inverted'; accepted: 'basic', 'bottleneck'"),
-    ("ResNet18", dict(shortcut="D"), "shortcut='D'; accepted: 'A', 'B', None"),
+    ("ResNet18", dict(shortcut="D"), "shortcut='D'; accepted: 'A', 'B', 'average', None"),
     ("ResNet18", dict(blocks=(2, 2, 2)), r"blocks=\(2, 2, 2\); give 4 whole numbers"),
     ("ResNet18", dict(blocks=(2, 2, 0, 2)), r"blocks=\(2, 2, 0, 2\); give 4 whole numbers of blocks, each at least 1"),
     ("ResNet18", dict(blocks=18), "blocks=18; give 4 whole numbers"),

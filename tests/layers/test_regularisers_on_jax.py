@@ -38,6 +38,25 @@ CODE = """
 
     x = np.random.default_rng(0).normal(0, 1, (2, 7, 5, 3)).astype("float32")
     np.testing.assert_array_equal(layers.SpatialPyramidPooling2D((1,))(x)[:, 0], x.max(axis=(1, 2)))
+
+    def branch(x):
+        x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False, name="one_conv")(x)
+        return keras.layers.BatchNormalization(momentum=0.5, name="one_bn")(x)
+
+    image = keras.Input((8, 8, 4))
+    x = layers.stochastic_residual(image, branch, lambda x: x, survival_probability=0.5, seed=5, name="block")
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    inner = model.get_layer("block_add")
+    seen = [inner.get_layer("one_bn").moving_mean, inner.get_layer("one_conv").kernel]
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    x, moved = np.random.default_rng(0).normal(0, 1, (6, 8, 8, 4)).astype("float32"), []
+    for _ in range(8):
+        before = [np.array(v) for v in seen]
+        model.fit(x, np.ones((6, 4)), batch_size=6, verbose=0)
+        moved.append([bool(np.abs(np.asarray(v) - was).max()) for v, was in zip(seen, before)])
+    generator = keras.random.SeedGenerator(5)
+    survived = [bool(keras.random.uniform((), seed=generator) < 0.5) for _ in range(8)]
+    assert moved == [[s, s] for s in survived] and 0 < sum(survived) < 8, (moved, survived)
     print("done")
 """
 

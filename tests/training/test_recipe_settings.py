@@ -32,6 +32,9 @@ def many(tmp_path_factory):
     ("resnet-50", IMAGENET, 600e3),
     ("resnet-20-cifar", CIFAR, 64e3),
     ("resnet-110-cifar", CIFAR, 64e3),
+    ("stochastic-depth-110-cifar", CIFAR, 195e3),
+    ("residual-attention-236-cifar", CIFAR, 160e3),
+    ("residual-attention-56", IMAGENET, 530e3),
 ])  # fmt: skip
 def test_epochs_are_the_updates_that_the_papers_count(name, images, updates):
     recipe = find_recipe(name)
@@ -57,6 +60,10 @@ def test_every_recipe_names_a_model_an_augmentation_a_schedule_and_a_protocol(na
 
 
 LARGE = ("vgg-d", "bn-x5", "resnet-50", "resnet-110-cifar", "densenet-bc-cifar", "se-resnet-50")
+LARGE += ("prelu-net-a", "prelu-study", "stochastic-depth-110-cifar", "stochastic-depth-1202-cifar")
+LARGE += ("residual-attention-56", "residual-attention-236-cifar", "residual-attention-452-cifar")
+LARGE += ("residual-attention-92-cifar-noise", "spp-net-overfeat7", "spp-net-overfeat7-multi-size")
+LARGE += ("spp-net-zf5-multi-size",)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +75,10 @@ def test_every_recipe_builds_at_its_own_settings(name, many):
     assert planned.steps == 2048 // recipe.step_images
     assert planned.classes == 2
     assert planned.trained > 100_000
-    kernels = 94 + 1 + 2 + 1  # of Inception-v3: convolutions, classifier, side classifier
-    expected = kernels if name == "inception-v3" else planned.variables
+    kernels = {"inception-v3": 94 + 1 + 2 + 1, "prelu-net-a": 19, "prelu-study": 14}
+    kernels |= {"tiny-imagenet-base": 5, "tiny-imagenet": 8}  # with the classifiers
+    assert (name in kernels) != recipe.decay_all
+    expected = kernels.get(name, planned.variables)
     assert planned.decayed == (expected if recipe.weight_decay else 0)
     assert planned.rates[0] == (1, pytest.approx(recipe.warm_up_rate or recipe.learning_rate))
     memory = planned.memory

@@ -16,7 +16,7 @@ from keras_vision.data import LabelledImages, Pipeline, augment
 from keras_vision.errors import KerasVisionError, KerasVisionWarning
 from keras_vision.model import VisionModel
 from keras_vision.runtime.preprocessing import Preprocessing
-from keras_vision.training.labels import SmoothedCrossentropy
+from keras_vision.training.labels import SmoothedCrossentropy, noisy_labels
 from keras_vision.training.loop import Epochs
 from keras_vision.training.optimisation import add_l2, optimizer_of
 from keras_vision.training.recipes.settings import Recipe
@@ -40,10 +40,19 @@ def network(recipe: Recipe, classes: int, start: bool = True) -> VisionModel:
         return synchronized(model) if recipe.sync_batch_norm else model
 
 
+def with_noise(recipe: Recipe, parts: Parts) -> Parts:
+    """The parts, of which the training images have wrong labels where the recipe says so."""
+    if not recipe.label_noise:
+        return parts
+    training, validation = parts
+    labels = noisy_labels(training.labels, len(training.class_names), recipe.label_noise, recipe.seed)
+    return dataclasses.replace(training, labels=labels), validation
+
+
 def without_sides(recipe: Recipe, model: VisionModel, class_names: tuple[str, ...]) -> VisionModel:
     """What is kept of a trained model: in float32, without side classifiers, with its labels and preprocessing."""
     settings = {key: value for key, value in recipe.model_settings.items() if key != "auxiliary"}
-    plain = _built(recipe, len(class_names), None, **settings)
+    plain = _built(dataclasses.replace(recipe, sizes=()), len(class_names), None, **settings)
     for layer in plain.layers:
         layer.set_weights(model.get_layer(layer.name).get_weights())
     plain.labels = class_names
@@ -52,9 +61,8 @@ def without_sides(recipe: Recipe, model: VisionModel, class_names: tuple[str, ..
 
 def shown(recipe: Recipe, model: VisionModel) -> Preprocessing:
     """How an image is shown in evaluation."""
-    if recipe.resize_shorter is None:
-        return model.preprocessing
-    return dataclasses.replace(model.preprocessing, resize_shorter=recipe.resize_shorter)
+    spec = model.preprocessing.for_input(recipe.size, recipe.size, 3)  # where the model leaves it open
+    return spec if recipe.resize_shorter is None else dataclasses.replace(spec, resize_shorter=recipe.resize_shorter)
 
 
 def check_fits(recipe: Recipe, parts: Parts, replicas: int) -> None:
@@ -135,13 +143,24 @@ def for_all(model: VisionModel, batches: tf.data.Dataset) -> tf.data.Dataset:
     return batches if count == 1 else batches.map(lambda images, labels: (images, (labels,) * count))
 
 
-def epochs_of(model: VisionModel, pipeline: Pipeline) -> Epochs:
-    """What `train` takes: an epoch's batches, without the steps that were done before an interruption."""
-    return lambda epoch, step: for_all(model, pipeline.epoch(epoch, step * pipeline.batch_size))
+def epochs_of(model: VisionModel, pipeline: Pipeline, sizes: tuple[int, ...] = ()) -> Epochs:
+    """What `train` takes: an epoch's batches, without the steps that were done before an interruption.
+
+    With `sizes`, epoch after epoch is resized to each of them in turn (SPP-net, He et al., 2014, section 2.3).
+    """
+
+    def epoch(number: int, step: int) -> tf.data.Dataset:
+        batches = for_all(model, pipeline.epoch(number, step * pipeline.batch_size))
+        if not sizes:
+            return batches
+        side = sizes[number % len(sizes)]
+        return batches.map(lambda images, labels: (tf.image.resize(images, (side, side)), labels))
+
+    return epoch
 
 
 def _built(recipe: Recipe, classes: int, weights: Any, **settings: Any) -> VisionModel:
-    shape = (recipe.size, recipe.size, 3)
+    shape = (None, None, 3) if recipe.sizes else (recipe.size, recipe.size, 3)
     return create_model(recipe.model, weights=weights, classes=classes, input_shape=shape, **settings)
 
 

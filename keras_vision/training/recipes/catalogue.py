@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from keras_vision.errors import KerasVisionError
 from keras_vision.training.recipes import (
+    all_cnn_cifar,
     bn_x5,
     camvid,
     deeplab,
@@ -14,11 +15,16 @@ from keras_vision.training.recipes import (
     fcn,
     hed,
     inception_v3,
+    prelu_net,
+    residual_attention,
     resnet,
     resnet_cifar,
     se_resnet,
+    spp_net,
     squeezenet,
     squeezenet_transfer,
+    stochastic_depth_cifar,
+    tiny_imagenet,
     vgg,
 )
 from keras_vision.training.recipes.dense_settings import DenseRecipe
@@ -34,6 +40,12 @@ _MODULES = (
     densenet_cifar,
     se_resnet,
     squeezenet_transfer,
+    all_cnn_cifar,
+    prelu_net,
+    stochastic_depth_cifar,
+    spp_net,
+    residual_attention,
+    tiny_imagenet,
 )
 _DENSE_MODULES = (fcn, deeplab, hed, camvid)
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}

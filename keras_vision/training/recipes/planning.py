@@ -86,7 +86,8 @@ def plan(
     building.check_fits(recipe, parts, strategy.num_replicas_in_sync)
     if recipe.start is not None and Path(recipe.start).suffix and not Path(recipe.start).is_file():
         raise KerasVisionError(f"start={recipe.start!r}: no such file.")
-    model = building.network(recipe, len(parts[0].class_names), start=False)  # nothing is fetched for a plan
+    one_size = dataclasses.replace(recipe, sizes=())
+    model = building.network(one_size, len(parts[0].class_names), start=False)  # nothing is fetched for a plan
     steps = building.pipelines(recipe, model, parts)[0].steps
     building.compiled(recipe, model, steps, strategy.num_replicas_in_sync)
     model.optimizer.build(model.trainable_variables)

@@ -120,7 +120,7 @@ def _trained(
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         model = building.network(recipe, len(parts[0].class_names))
-        training, validation = building.pipelines(recipe, model, parts, replicas)
+        training, validation = building.pipelines(recipe, model, building.with_noise(recipe, parts), replicas)
         building.compiled(recipe, model, training.steps, replicas)
     if first is not None:
         copy_layers(first, model, recipe.stage_layers)
@@ -128,7 +128,7 @@ def _trained(
     table = HistoryFile(out / HISTORY, is_chief(strategy))
     history = train(
         model,
-        building.epochs_of(model, training),
+        building.epochs_of(model, training, recipe.sizes),
         epochs=recipe.epochs,
         steps_per_epoch=training.steps,
         validation=building.for_all(model, validation.epoch(0)),

@@ -154,7 +154,10 @@ class Recipe(Settings):
     Attributes:
         size: side of the square input, in pixels; `resize_shorter` is the length of an evaluated image's shorter side
             before the crop, None for the model's own share.
+        sizes: sides of the input that epochs take in turn, for models that take any size: images are shown at `size`
+            and then resized. Empty for `size` alone.
         label_smoothing: share of the labels that goes to all classes alike.
+        label_noise: share of the training images whose class becomes one of the others, at random by the seed.
         auxiliary_weight: of each side classifier's loss, where the model has some.
         average: decay of a running average of the weights, which evaluation uses; None for none.
         augment: one of `AUGMENTATIONS`, with `augment_settings` as its keywords.
@@ -169,7 +172,9 @@ class Recipe(Settings):
 
     size: int = 224
     resize_shorter: int | None = None
+    sizes: tuple[int, ...] = ()
     label_smoothing: float = 0.0
+    label_noise: float = 0.0
     auxiliary_weight: float = 0.0
     average: float | None = None
     augment: str = "none"
@@ -182,13 +187,15 @@ class Recipe(Settings):
 
     _CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {**Settings._CHOICES, "augment": AUGMENTATIONS}
     _FROM_1: ClassVar[tuple[str, ...]] = (*Settings._FROM_1, "size")
-    _SHARES: ClassVar[tuple[str, ...]] = (*Settings._SHARES, "label_smoothing", "average")
+    _SHARES: ClassVar[tuple[str, ...]] = (*Settings._SHARES, "label_smoothing", "label_noise", "average")
     _FROM_0: ClassVar[tuple[str, ...]] = (*Settings._FROM_0, "auxiliary_weight")
 
     def _check_together(self) -> None:
         super()._check_together()
         if bool(self.stage_model) != bool(self.stage_layers):
             raise KerasVisionError("stage_model and stage_layers go together.")
+        if any(side < 1 for side in self.sizes):
+            raise KerasVisionError(f"sizes={self.sizes}; give sides in pixels, at least 1.")
 
 
 def with_settings(recipe: AnyRecipe, pairs: Sequence[str]) -> AnyRecipe:
