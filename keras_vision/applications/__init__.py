@@ -3,6 +3,7 @@
 from keras_vision.applications import (
     alexnet,
     bn_inception,
+    branchynet,
     densenet,
     googlenet,
     inception_v3,
@@ -16,6 +17,7 @@ from keras_vision.applications import (
 )
 from keras_vision.applications.alexnet import AlexNet, CaffeNet
 from keras_vision.applications.bn_inception import BNInception, BNInceptionSeparable
+from keras_vision.applications.branchynet import BAlexNet, BLeNet, BResNet110
 from keras_vision.applications.densenet import (
     DenseNet40K12,
     DenseNet100K12,
@@ -96,8 +98,11 @@ __all__ = [
     "VGG19",
     "VGG19BN",
     "AlexNet",
+    "BAlexNet",
+    "BLeNet",
     "BNInception",
     "BNInceptionSeparable",
+    "BResNet110",
     "CaffeNet",
     "DenseNet40K12",
     "DenseNet100K12",
@@ -150,6 +155,7 @@ __all__ = [
     "Xception",
     "alexnet",
     "bn_inception",
+    "branchynet",
     "create_model",
     "densenet",
     "fully_convolutional",

@@ -18,8 +18,11 @@ MODELS = kv.list_models(task="classification")
 
 COUNTS = {  # published: all and trainable parameters, with the default classes and without the classifier
     "AlexNet": (62_378_344, 62_378_344, 3_747_200, 3_747_200),
+    "BAlexNet": (605_886, 605_886, 219_104, 219_104),
+    "BLeNet": (74_694, 74_694, 6_410, 6_410),
     "BNInception": (11_305_256, 11_285_224, 10_280_256, 10_260_224),
     "BNInceptionSeparable": (11_298_560, 11_278_528, 10_273_560, 10_253_528),
+    "BResNet110": (2_235_390, 2_227_230, 1_739_456, 1_731_360),
     "CaffeNet": (60_965_224, 60_965_224, 2_334_080, 2_334_080),
     "GoogLeNet": (6_998_552, 6_998_552, 5_973_552, 5_973_552),
     "GoogLeNetBN": (6_639_464, 6_624_904, 5_614_464, 5_599_904),
@@ -102,8 +105,10 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
     *[("SqueezeNet", dict(sr=0.5, pct_3x3=pct), count) for pct, count in PCT_COUNTS.items()],
 ]
-CIFAR = [name for name in MODELS if re.search(r"CIFAR$|\dK\d+$", name)]
+EXITS = {"BLeNet": 2, "BAlexNet": 3, "BResNet110": 3}  # classifiers; test_branchynet.py has more of these networks
+CIFAR = [name for name in MODELS if re.search(r"CIFAR$|\dK\d+$", name) or name in EXITS]
 INPUTS = dict.fromkeys(CIFAR, 32) | {
+    "BLeNet": 28,
     "AlexNet": 227,
     "CaffeNet": 227,
     "InceptionV3": 299,
@@ -119,14 +124,14 @@ FEATURES |= {"DenseNet121": 1024, "DenseNet161": 2208, "DenseNet169": 1664, "Den
 FEATURES |= {"DenseNet40K12": 448, "DenseNet100K12": 1168, "DenseNet100K24": 2320, "DenseNetB100K12": 592}
 FEATURES |= {"DenseNetC100K12": 676, "DenseNetBC100K12": 342, "DenseNetBC100K24": 684}
 FEATURES |= {"ShakeShake26_32CIFAR": 128, "ShakeShake26_64CIFAR": 256, "ShakeShake26_96CIFAR": 384}
-FEATURES |= {"ShakeDropPyramidNet110CIFAR": 286}
+FEATURES |= {"ShakeDropPyramidNet110CIFAR": 286, "BLeNet": 20, "BAlexNet": 64, "BResNet110": 64}
 FEATURES = {name: 64 for name in CIFAR if name.endswith("CIFAR")} | FEATURES | {"ResNet": 2048}
 SMALLEST = (
     *("BNInception", "CaffeNet", "GoogLeNet", "InceptionV3_79", "SqueezeNetV1_1", "SqueezeNetComplexBypass"),
     *("VGG11", "VGG11LRN", "VGG11BN", "Xception", "ResNet18", "ResNet20CIFAR", "DenseNet40K12"),
     *("SEResNet50", "ShakeShake26_32CIFAR"),
 )
-EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+EACH = [n if n in SMALLEST else pytest.param(n, marks=pytest.mark.slow) for n in MODELS if n not in EXITS]
 
 
 def small_size(name: str) -> int:
@@ -158,11 +163,12 @@ def test_parameter_counts_of_settings(name, settings, count):
 @pytest.mark.parametrize("name", MODELS)
 def test_default_input_and_output_shapes(name):
     size, classes = INPUTS.get(name, 224), 10 if name in CIFAR else 1000
-    top = kv.create_model(name, weights=None)
-    assert (top.input_shape, top.output_shape) == ((None, size, size, 3), (None, classes))
+    top, channels = kv.create_model(name, weights=None), 1 if name == "BLeNet" else 3
+    expected = [(None, classes)] * EXITS[name] if name in EXITS else (None, classes)
+    assert (top.input_shape, top.output_shape) == ((None, size, size, channels), expected)
     assert top.name == name.lower()
     open_size = kv.create_model(name, include_top=False, weights=None)
-    assert open_size.input_shape == (None, None, None, 3)
+    assert open_size.input_shape == (None, None, None, channels)
     assert open_size.output_shape == (None, None, None, features(name))
 
 
