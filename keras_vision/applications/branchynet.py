@@ -122,7 +122,7 @@ def outputs(x: Any, sides: Any, classes: int, activation: str | None, branches: 
     if not isinstance(branches, bool):
         raise KerasVisionError(f"branches={branches!r}; give True, for a classifier on each branch, or False.")
     named = {f"branch{number}_predictions": side for number, side in enumerate(sides, 1)} if branches else {}
-    given = dict(activation=activation, dtype="float32")
+    given: dict[str, Any] = dict(activation=activation, dtype="float32")
     main = dense(x, classes, name="predictions", **given)
     classified = [dense(side(), classes, name=name, **given) for name, side in named.items()]
     return [main, *classified] if branches else main

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,7 +47,9 @@ def branchynet(
 
     if network not in recipe.NETWORKS:
         raise KerasVisionError(f"{network!r} is none of BranchyNet's networks: {', '.join(recipe.NETWORKS)}.")
-    epochs = {name: n for name, n in (("main_epochs", main_epochs), ("joint_epochs", joint_epochs)) if n}
+    epochs: dict[str, Any] = {
+        name: n for name, n in (("main_epochs", main_epochs), ("joint_epochs", joint_epochs)) if n
+    }
     found = recipe.run(dataclasses.replace(recipe.NETWORKS[network], **epochs), data, out, overwrite=overwrite)
     left = ", ".join(f"{share:.1%}" for share in found.shares)
     typer.echo(f"main line alone: {found.main_accuracy:.2%} of the test images; with exits: {found.accuracy:.2%}")

@@ -53,11 +53,12 @@ def to_staged_litert(
         raise ExportError(f"{model.name} takes {model.inputs[0].shape[1:]}; stages need a fixed size of image.")
     cut = stages(model, exits)
     classes = int(cut[0].model.outputs[0].shape[-1])
-    index = dict(
+    files = [f"stage{number}.tflite" for number in range(1, len(cut) + 1)]
+    index: dict[str, Any] = dict(
         thresholds=checked_thresholds(thresholds, len(cut), classes),
         classes=classes,
         logits=model.card.output == "logit",
-        stages=[f"stage{number}.tflite" for number in range(1, len(cut) + 1)],
+        stages=files,
         exits=[stage.exit for stage in cut],
         multiply_adds=[stage.multiply_adds for stage in cut],
         preprocessing=model.preprocessing.to_dict(),
@@ -65,10 +66,10 @@ def to_staged_litert(
         card=model.card.to_dict(),
     )
     with whole_folder(path, overwrite) as folder:
-        for stage, name in zip(cut, index["stages"], strict=True):
+        for stage, name in zip(cut, files, strict=True):
             (folder / name).write_bytes(_converted(stage))
         (folder / INDEX_FILE).write_text(json.dumps(index, indent=1), encoding="utf-8")
-        return _checked(model, cut, folder, index["stages"])
+        return _checked(model, cut, folder, files)
 
 
 def _converted(stage: Stage) -> bytes:

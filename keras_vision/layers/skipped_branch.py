@@ -1,11 +1,11 @@
 """Residual blocks whose branch is not computed where stochastic depth drops it."""
 
 import functools
-import numbers
 from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from keras_vision.errors import KerasVisionError
@@ -132,7 +132,7 @@ def stochastic_residual(
 
 
 def _check_survival(probability: float) -> None:
-    if not isinstance(probability, numbers.Real) or not 0 < probability <= 1:
+    if not isinstance(probability, int | float | np.floating) or not 0 < probability <= 1:
         raise KerasVisionError(
             f"a survival probability of {probability!r}; give one above 0, up to 1: a block that never survives has no "
             "use."

@@ -48,7 +48,8 @@ def saliency(model: keras.Model, images: Any, classes: Any = None, layer: str | 
 def deconvnet(model: keras.Model, images: Any, classes: Any = None, layer: str | None = None) -> np.ndarray:
     """As `saliency`, but of what comes back to a ReLU only what is above 0 goes on, wherever the ReLU was active.
 
-    Max pooling remembers its maxima, as with the paper's switches.
+    Max pooling remembers its maxima, as with the paper's switches. The paper starts from a single activation, for which
+    give `layer`: of a score that is a mean over all positions, as SqueezeNet's, hardly anything comes back.
 
     Raises:
         KerasVisionError: a model without ReLU; and see `saliency`.

@@ -77,7 +77,7 @@ def test_saliency_of_a_smooth_network_equals_finite_differences(randomize):
         step = np.zeros_like(x)
         step[cell] = 1e-2
         ahead, behind = (np.asarray(inner(x + sign * step))[0] @ kernel for sign in (1, -1))
-        assert found[cell] == pytest.approx((ahead - behind) / 2e-2, abs=2e-3 * np.abs(found).max())
+        assert found[cell] == pytest.approx((ahead - behind) / 2e-2, abs=2e-3 * float(np.abs(found).max()))
 
 
 def test_nested_models_have_the_rule_too(randomize):
