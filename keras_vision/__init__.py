@@ -15,6 +15,7 @@ _MODULES = (
     "batch_norm",
     "captioning",
     "data",
+    "early_exit",
     "edges",
     "evaluation",
     "export",

@@ -14,7 +14,7 @@ TENSORFLOW = ("ops/", "data/", "training/", "export/", "compression/", "captioni
 
 # Each part, and the parts of the package it may import besides itself.
 BELOW_LAYERS = {"errors", "files", "journal", "runtime", "registry", "ops"}
-BELOW_MODEL = BELOW_LAYERS | {"layers", "graph", "model", "fully_convolutional", "upsampling"}
+BELOW_MODEL = BELOW_LAYERS | {"layers", "graph", "model", "early_exit", "fully_convolutional", "upsampling"}
 TAKES_ANY_MODEL = {"weights", "data", "export", "compression", "analytics", "visualization"}
 HEADS = {"segmentation", "edges", "captioning", "generative", "localisation"}
 BELOW_TRAINING = BELOW_MODEL | TAKES_ANY_MODEL | {"applications"} | HEADS
@@ -29,6 +29,7 @@ ALLOWED = {
     "layers": BELOW_LAYERS,
     "graph": BELOW_LAYERS | {"layers", "model"},
     "model": BELOW_LAYERS | {"layers", "graph"},
+    "early_exit": BELOW_LAYERS | {"graph", "model"},
     "fully_convolutional": BELOW_LAYERS | {"layers", "graph", "model"},
     "upsampling": BELOW_LAYERS | {"layers", "graph"},
     "batch_norm": BELOW_MODEL,

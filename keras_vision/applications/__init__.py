@@ -4,6 +4,7 @@ from keras_vision.applications import (
     alexnet,
     all_cnn,
     bn_inception,
+    branchynet,
     densenet,
     googlenet,
     inception_v3,
@@ -36,6 +37,7 @@ from keras_vision.applications.all_cnn import (
     StridedCNNC,
 )
 from keras_vision.applications.bn_inception import BNInception, BNInceptionSeparable
+from keras_vision.applications.branchynet import BAlexNet, BLeNet, BResNet110
 from keras_vision.applications.densenet import (
     DenseNet40K12,
     DenseNet100K12,
@@ -139,8 +141,11 @@ __all__ = [
     "AllCNNA",
     "AllCNNB",
     "AllCNNC",
+    "BAlexNet",
+    "BLeNet",
     "BNInception",
     "BNInceptionSeparable",
+    "BResNet110",
     "BaseCNNA",
     "BaseCNNB",
     "BaseCNNC",
@@ -226,6 +231,7 @@ __all__ = [
     "alexnet",
     "all_cnn",
     "bn_inception",
+    "branchynet",
     "create_model",
     "densenet",
     "fully_convolutional",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,3 +46,29 @@ def squeezenet_design(
     for point in recipe.run(data, out, with_settings(recipe.BASE, settings or []), overwrite=overwrite):
         typer.echo(f"{point.sweep} {point.value}: {point.top1:.2%} top-1, {point.megabytes:.2f} MB")
     typer.echo(f"picture: {out / recipe.PICTURE}")
+
+
+@recipes.command()
+def branchynet(
+    network: Annotated[str, typer.Argument(help="b-lenet, b-alexnet or b-resnet-110.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="Folder of MNIST or CIFAR-10.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
+    main_epochs: Annotated[int | None, typer.Option(min=1, help="Of the main line; default: the paper's.")] = None,
+    joint_epochs: Annotated[int | None, typer.Option(min=1, help="Of all classifiers; default: the paper's.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew if the folder holds a run.")] = False,
+) -> None:
+    """BranchyNet (2016): a network with early exits, its thresholds, and what they save."""
+    import dataclasses
+
+    from keras_vision.errors import KerasVisionError
+    from keras_vision.training.recipes import branchynet as recipe
+
+    if network not in recipe.NETWORKS:
+        raise KerasVisionError(f"{network!r} is none of BranchyNet's networks: {', '.join(recipe.NETWORKS)}.")
+    epochs: dict[str, Any] = {
+        name: n for name, n in (("main_epochs", main_epochs), ("joint_epochs", joint_epochs)) if n
+    }
+    found = recipe.run(dataclasses.replace(recipe.NETWORKS[network], **epochs), data, out, overwrite=overwrite)
+    left = ", ".join(f"{share:.1%}" for share in found.shares)
+    typer.echo(f"main line alone: {found.main_accuracy:.2%} of the test images; with exits: {found.accuracy:.2%}")
+    typer.echo(f"images by exit: {left}; {found.whole / found.multiply_adds:.2f}x fewer multiply-adds; {out}")

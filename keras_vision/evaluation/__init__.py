@@ -2,6 +2,7 @@
 
 from keras_vision.evaluation.class_metrics import caltech_splits, mean_average_precision, mean_class_recall
 from keras_vision.evaluation.evaluating import evaluate
+from keras_vision.evaluation.exit_thresholds import ExitPlan, exit_curve, search_exits
 from keras_vision.evaluation.f_beta import SampleFBeta, f_beta
 from keras_vision.evaluation.features import describe
 from keras_vision.evaluation.label_scores import (
@@ -29,6 +30,7 @@ __all__ = [
     "CLASSIFIERS",
     "PROTOCOLS",
     "Evaluation",
+    "ExitPlan",
     "FrequencyWeightedIU",
     "ImageScore",
     "MeanAccuracy",
@@ -45,6 +47,7 @@ __all__ = [
     "confusion_matrix",
     "describe",
     "evaluate",
+    "exit_curve",
     "f_beta",
     "label_classifier",
     "label_scores",
@@ -52,6 +55,7 @@ __all__ = [
     "mean_class_recall",
     "predict_labels",
     "protocol",
+    "search_exits",
     "search_thresholds",
     "segmentation_metrics",
     "segmentation_scores",

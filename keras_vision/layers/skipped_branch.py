@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from keras_vision.errors import KerasVisionError
@@ -131,7 +132,7 @@ def stochastic_residual(
 
 
 def _check_survival(probability: float) -> None:
-    if not isinstance(probability, int | float) or not 0 < probability <= 1:
+    if not isinstance(probability, int | float | np.floating) or not 0 < probability <= 1:
         raise KerasVisionError(
             f"a survival probability of {probability!r}; give one above 0, up to 1: a block that never survives has no "
             "use."

@@ -15,7 +15,10 @@ class SpatialPyramidPooling2D(keras.layers.Layer):
 
     Window i of an axis of `size` cells and `bins` windows goes from ``floor(i * size / bins)`` up to ``ceil((i + 1) *
     size / bins)``: together they cover the map, and neighbours may overlap by a cell. With more bins than cells,
-    windows repeat.
+    windows repeat. This is the rounding of PyTorch's adaptive pooling. Section 2.3 has, for a fixed size,
+    windows of ``ceil(size / bins)`` cells every ``floor(size / bins)``, which on some sizes do not reach the map's end
+    (10 cells in 6 bins); Caffe's SPP layer (from memory) has windows of ``ceil(size / bins)`` one after another, with
+    padding around the map.
 
     Args:
         bins: of each grid, their number along both axes, or (rows, columns).
@@ -26,7 +29,8 @@ class SpatialPyramidPooling2D(keras.layers.Layer):
     Output shape: `(n, number of all bins, c)`.
 
     Raises:
-        KerasVisionError: no bins, a number below 1, or another mode.
+        KerasVisionError: no bins, a number below 1, another mode, or a map without cells: an image too small for the
+            network.
 
     Source: He et al. (2014), section 2.2 and Appendix A.
     """
@@ -39,6 +43,12 @@ class SpatialPyramidPooling2D(keras.layers.Layer):
         if mode not in ("max", "average"):
             raise KerasVisionError(f"mode={mode!r}; accepted: 'max', 'average'.")
         self.bins, self.mode = grids, mode
+
+    def build(self, input_shape: tuple) -> None:
+        if len(input_shape) != 4 or any(size is not None and size < 1 for size in input_shape[1:3]):
+            raise KerasVisionError(
+                f"{self.name} takes maps (n, h, w, c) of at least one cell, not {tuple(input_shape)}; give larger ones."
+            )
 
     def call(self, inputs: Any) -> Any:
         rows_of = {rows: self._pooled(inputs, 1, rows) for rows, _ in self.bins}

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_vision.errors import KerasVisionError
@@ -32,7 +33,7 @@ class StochasticDepth(keras.layers.Layer):
 
     def __init__(self, survival_probability: float = 0.5, seed: int | None = None, mode: str = "batch", **kwargs: Any):
         super().__init__(**kwargs)
-        if not isinstance(survival_probability, int | float) or not 0 <= survival_probability <= 1:
+        if not isinstance(survival_probability, int | float | np.floating) or not 0 <= survival_probability <= 1:
             raise KerasVisionError(
                 f"survival_probability={survival_probability!r}; give a probability, between 0 and 1."
             )

@@ -13,6 +13,12 @@ one merged box (left, top, right, bottom) in pixels of the image::
     predictions = [localiser(path) for path in paths]     # of each image [(class, probability, box), ...]
     kv.localisation.localisation_error(predictions, truth)
 
+Networks with spatial pyramid pooling describe thousands of boxes, or many views, from one pass of their convolutions::
+
+    network = kv.localisation.PyramidWindows(model)     # model has a layers.SpatialPyramidPooling2D
+    vectors = network.pooled(image, boxes)               # (n, bins, channels)
+    scores = kv.localisation.multi_view(model, paths)    # means over 96 views of each image
+
 Sources: VGG (Simonyan & Zisserman, 2014), appendix A; OverFeat (Sermanet et al., 2014), section 4.
 """
 
@@ -20,14 +26,17 @@ from keras_vision.localisation.boxes import decode_boxes, encode_boxes, iou
 from keras_vision.localisation.localiser import Localisation, Localiser, localise
 from keras_vision.localisation.loss import EuclideanLoss
 from keras_vision.localisation.merging import match_scores, merge_boxes
+from keras_vision.localisation.pyramid_windows import PyramidWindows, multi_view, views_of
 from keras_vision.localisation.regressor import box_regressor
 from keras_vision.localisation.scoring import ground_truth_class_error, localisation_error
 from keras_vision.localisation.sliding import SlidingNetwork, centre_crop_box, dense_boxes
+from keras_vision.localisation.window_pooling import pool_windows
 
 __all__ = [
     "EuclideanLoss",
     "Localisation",
     "Localiser",
+    "PyramidWindows",
     "SlidingNetwork",
     "box_regressor",
     "centre_crop_box",
@@ -40,4 +49,7 @@ __all__ = [
     "localise",
     "match_scores",
     "merge_boxes",
+    "multi_view",
+    "pool_windows",
+    "views_of",
 ]

@@ -25,6 +25,7 @@ from keras_vision.training.recipes.dense_settings import DenseRecipe
 from keras_vision.training.recipes.planning import Plan, plan
 from keras_vision.training.recipes.running import run_recipe
 from keras_vision.training.recipes.settings import Recipe, with_settings
+from keras_vision.training.relay import Auxiliary, Relay
 from keras_vision.training.strategy import enable_determinism, strategy_of
 from keras_vision.training.synchronized import synchronized
 
@@ -32,6 +33,7 @@ __all__ = [
     "DENSE_RECIPES",
     "DREAL",
     "RECIPES",
+    "Auxiliary",
     "DensePlan",
     "DenseRecipe",
     "Distiller",
@@ -46,6 +48,7 @@ __all__ = [
     "PixelCrossentropy",
     "Plan",
     "Recipe",
+    "Relay",
     "Run",
     "SmoothedCrossentropy",
     "TwoStageSmoothing",

@@ -6,15 +6,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_vision.visualization.dense_crf import crf_iterations
     from keras_vision.visualization.edge_curves import boundary_curves
+    from keras_vision.visualization.evidence_pictures import gradient_picture, heat_picture
+    from keras_vision.visualization.gradients import deconvnet, guided_backpropagation, saliency
+    from keras_vision.visualization.heat_maps import grad_cam, occlusion
     from keras_vision.visualization.segmentation import overlay
     from keras_vision.visualization.trimap import trimap_curves
 
-__all__ = ["boundary_curves", "crf_iterations", "overlay", "trimap_curves"]
+__all__ = [
+    "boundary_curves",
+    "crf_iterations",
+    "deconvnet",
+    "grad_cam",
+    "gradient_picture",
+    "guided_backpropagation",
+    "heat_picture",
+    "occlusion",
+    "overlay",
+    "saliency",
+    "trimap_curves",
+]
 
 _HOMES = {
     "boundary_curves": "edge_curves",
     "crf_iterations": "dense_crf",
+    "deconvnet": "gradients",
+    "grad_cam": "heat_maps",
+    "gradient_picture": "evidence_pictures",
+    "guided_backpropagation": "gradients",
+    "heat_picture": "evidence_pictures",
+    "occlusion": "heat_maps",
     "overlay": "segmentation",
+    "saliency": "gradients",
     "trimap_curves": "trimap",
 }
 

@@ -32,8 +32,11 @@ COUNTS = {  # published: all and trainable parameters, with the default classes 
     "StridedCNNB": (885_610, 885_610, 883_680, 883_680),
     "StridedCNNC": (954_730, 954_730, 952_800, 952_800),
     "AlexNet": (62_378_344, 62_378_344, 3_747_200, 3_747_200),
+    "BAlexNet": (605_886, 605_886, 247_488, 247_488),
+    "BLeNet": (74_694, 74_694, 6_410, 6_410),
     "BNInception": (11_305_256, 11_285_224, 10_280_256, 10_260_224),
     "BNInceptionSeparable": (11_298_560, 11_278_528, 10_273_560, 10_253_528),
+    "BResNet110": (2_235_390, 2_227_230, 1_739_456, 1_731_360),
     "CaffeNet": (60_965_224, 60_965_224, 2_334_080, 2_334_080),
     "GoogLeNet": (6_998_552, 6_998_552, 5_973_552, 5_973_552),
     "GoogLeNetBN": (6_639_464, 6_624_904, 5_614_464, 5_599_904),
@@ -148,8 +151,10 @@ SETTINGS = [  # trainable parameters of settings other than a row's
     *[("SqueezeNet", dict(sr=sr), count) for sr, count in SR_COUNTS.items()],
     *[("SqueezeNet", dict(sr=0.5, pct_3x3=pct), count) for pct, count in PCT_COUNTS.items()],
 ]
-CIFAR = [name for name in MODELS if re.search(r"CIFAR$|\dK\d+$|CNN[ABC]$|^StochasticDepth", name)]
+EXITS = {"BLeNet": 2, "BAlexNet": 3, "BResNet110": 3}  # classifiers; test_branchynet.py has more of these networks
+CIFAR = [n for n in MODELS if re.search(r"CIFAR$|\dK\d+$|CNN[ABC]$|^StochasticDepth", n) or n in EXITS]
 INPUTS = dict.fromkeys(CIFAR, 32) | {
+    "BLeNet": 28,
     "AlexNet": 227,
     "CaffeNet": 227,
     "InceptionV3": 299,
@@ -166,7 +171,7 @@ FEATURES |= {"DenseNet121": 1024, "DenseNet161": 2208, "DenseNet169": 1664, "Den
 FEATURES |= {"DenseNet40K12": 448, "DenseNet100K12": 1168, "DenseNet100K24": 2320, "DenseNetB100K12": 592}
 FEATURES |= {"DenseNetC100K12": 676, "DenseNetBC100K12": 342, "DenseNetBC100K24": 684}
 FEATURES |= {"ShakeShake26_32CIFAR": 128, "ShakeShake26_64CIFAR": 256, "ShakeShake26_96CIFAR": 384}
-FEATURES |= {"ShakeDropPyramidNet110CIFAR": 286}
+FEATURES |= {"ShakeDropPyramidNet110CIFAR": 286, "BLeNet": 20, "BAlexNet": 64, "BResNet110": 64}
 FEATURES |= dict.fromkeys(("AllCNN", "BaseCNN", "ConvPoolCNN", "StridedCNN"), 192)
 FEATURES |= {"PReLUNetC": 896, "PReLUNet": 512, "PReLUStudyNet14": 256}
 FEATURES |= {"StochasticDepth": 64, "TinyImageNet": 256, "SPPNetOverfeat": 512, "SPPNet": 256}
@@ -183,7 +188,7 @@ SHORTER = {  # of which every block survives: a dropped one learns nothing
     "StochasticDepthResNet110": dict(n=1, survival=1.0),
     "SPPNetZF5": dict(pyramid=(2, 1)),
 }
-EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+EACH = [n if n in SMALLEST else pytest.param(n, marks=pytest.mark.slow) for n in MODELS if n not in EXITS]
 
 
 def build(name: str, **arguments) -> VisionModel:
@@ -211,9 +216,10 @@ def test_counts_and_default_shapes_are_the_published_ones(name, undrawn):
     size, classes = INPUTS[name], 10 if name in CIFAR else 200 if name.startswith("TinyImageNet") else 1000
     top, open_size = (kv.create_model(name, include_top=with_top, weights=None) for with_top in (True, False))
     assert sum([(m.card.parameters, m.card.trainable_parameters) for m in (top, open_size)], ()) == COUNTS[name]
-    assert (top.input_shape, top.output_shape) == ((None, size, size, 3), (None, classes))
+    outputs, channels = [(None, classes)] * EXITS.get(name, 1), 1 if name == "BLeNet" else 3
+    assert (top.input_shape, [tuple(x.shape) for x in top.outputs]) == ((None, size, size, channels), outputs)
     assert top.name == name.lower()
-    assert open_size.input_shape == (None, None, None, 3)
+    assert open_size.input_shape == (None, None, None, channels)
     assert open_size.output_shape == (None, None, None, features(name))
 
 

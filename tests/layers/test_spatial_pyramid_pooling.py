@@ -45,6 +45,21 @@ def test_equals_the_loops_eagerly_and_in_one_graph_for_all_sizes(bins, mode):
         assert layer.compute_output_shape((2, *size, 3)) == expected.shape
 
 
+@pytest.mark.parametrize("mode", ["max", "average"])
+def test_equals_the_loops_for_every_size_from_1_to_40(mode):
+    layer = SpatialPyramidPooling2D((6, 4, 3, 2, 1), mode)
+    graph = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 3))])
+    for size in range(1, 41):
+        for shape in ((size, size), (size, 41 - size)):
+            expected = naive(image(shape), pairs(layer.bins), np.max if mode == "max" else np.mean)
+            np.testing.assert_allclose(graph(image(shape)), expected, atol=1e-6)
+
+
+def test_a_map_without_cells_is_an_error():
+    with pytest.raises(KerasVisionError, match=r"at least one cell, not \(None, 0, 5, 3\)"):
+        SpatialPyramidPooling2D()(keras.Input((0, 5, 3)))
+
+
 def test_an_average_equals_adaptive_pooling():
     x = image((7, 10))
     expected = np.reshape(AdaptiveAveragePool2D(4)(x), (2, 16, 3))

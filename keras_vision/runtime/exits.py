@@ -1,0 +1,101 @@
+"""The rule by which images leave a network early, on NumPy arrays: one loop for Keras and for exported files.
+
+Source: BranchyNet (Teerapittayanon et al., 2016), section III: Algorithm 2 and the entropy of Equation 3.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_vision.errors import KerasVisionError
+
+# Number of a stage, and what it takes, to the probabilities of its exit and to what the next stage takes.
+Run = Callable[[int, list[np.ndarray]], tuple[np.ndarray, list[np.ndarray]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Exited:
+    """Where images left, and what with.
+
+    Attributes:
+        probabilities: `(n, classes)`, of the exit that each image left by.
+        exits: number of that exit, from 0, `(n,)`.
+    """
+
+    probabilities: np.ndarray
+    exits: np.ndarray
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The most probable class of each image, `(n,)`."""
+        return self.probabilities.argmax(axis=1)
+
+
+def entropy(probabilities: Any) -> np.ndarray:
+    """Of each row, in nats: `(n, classes) -> (n,)`, from 0 (certain) to log(classes)."""
+    p = np.asarray(probabilities, np.float64)
+    return -np.sum(p * np.log(np.where(p > 0, p, 1)), axis=-1)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of each row of logits."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def checked_thresholds(thresholds: Sequence[float], exits: int, classes: int) -> tuple[float, ...]:
+    """The thresholds, one for each exit but the last.
+
+    Raises:
+        KerasVisionError: another number of them, or one that no entropy of so many classes can have.
+    """
+    values = tuple(float(value) for value in np.atleast_1d(np.asarray(thresholds, np.float64)))
+    highest = math.log(classes)
+    if len(values) != exits - 1:
+        raise KerasVisionError(f"{len(values)} thresholds for {exits} exits; give one for each but the last.")
+    if not all(0 <= value <= highest for value in values):
+        raise KerasVisionError(
+            f"thresholds={values}; give entropies in nats, from 0 (no image leaves) to log({classes}) = {highest:.3f}."
+        )
+    return values
+
+
+def run_batch(run: Run, images: np.ndarray, thresholds: Sequence[float], classes: int) -> Exited:
+    """Images `(n, ...)` through the stages, each time without those that have left.
+
+    Raises:
+        KerasVisionError: probabilities that are not finite, by which no image would ever leave rightly.
+    """
+    probabilities, exits = np.zeros((len(images), classes), np.float32), np.zeros(len(images), int)
+    here, carried = np.arange(len(images)), [images]
+    for number in range(len(thresholds) + 1):
+        given, carried = run(number, carried)
+        if not np.isfinite(given).all():
+            raise KerasVisionError(f"exit {number} gives values that are not finite: weights or images are broken.")
+        last = number == len(thresholds)
+        leaves = np.ones(len(here), bool) if last else entropy(given) < thresholds[number]
+        probabilities[here[leaves]], exits[here[leaves]] = given[leaves], number
+        here, carried = here[~leaves], [tensor[~leaves] for tensor in carried]
+        if not len(here):
+            break
+    return Exited(probabilities, exits)
+
+
+def in_batches(run: Run, images: np.ndarray, thresholds: Sequence[float], classes: int, batch_size: int) -> Exited:
+    """`run_batch` over batches of at most `batch_size` images.
+
+    Raises:
+        KerasVisionError: a batch size below 1; and see `run_batch`.
+    """
+    if batch_size < 1:
+        raise KerasVisionError(f"batch_size={batch_size}; give a number of images, at least 1.")
+    starts = range(0, len(images), batch_size)
+    found = [run_batch(run, images[start : start + batch_size], thresholds, classes) for start in starts]
+    if not found:
+        return Exited(np.zeros((0, classes), np.float32), np.zeros(0, int))
+    return Exited(*(np.concatenate([getattr(part, name) for part in found]) for name in ("probabilities", "exits")))

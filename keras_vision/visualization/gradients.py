@@ -1,0 +1,202 @@
+"""What in an image a score depends on: its gradient by the image, with three rules for the way back through a ReLU.
+
+Where f goes into a ReLU and the gradient g comes back to it, what goes on is ``g * (f > 0)`` in backpropagation
+(saliency), ``g * (g > 0)`` in the deconvnet, and ``g * (f > 0) * (g > 0)`` in guided backpropagation.
+
+Sources: Simonyan et al. (2013), section 3; Zeiler & Fergus (2013), section 2.1; All-CNN (Springenberg et al., 2014),
+section 3.4 and Figure 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_vision import graph
+from keras_vision.errors import KerasVisionError
+from keras_vision.ops.gradient import gradient
+
+_SCORES = (keras.activations.softmax, keras.activations.sigmoid)
+
+
+def saliency(model: keras.Model, images: Any, classes: Any = None, layer: str | None = None) -> np.ndarray:
+    """The gradient of each image's score of its class, by the image.
+
+    Args:
+        model: functional; of several outputs the first counts. A softmax or sigmoid at its end is left out.
+        images: `(n, h, w, c)`, preprocessed.
+        classes: number of a class for each image `(n,)`, or one for all; None for the one of the highest score.
+        layer: in place of the scores, the highest value of a channel of this layer's map, where `classes` numbers
+            channels.
+
+    Returns:
+        `(n, h, w, c)` float32.
+
+    Raises:
+        KerasVisionError: images of another shape or not finite, a class that there is not, or no such layer.
+
+    Source: Simonyan et al. (2013), section 3.
+    """
+    return _gradient(model, images, classes, layer, None)
+
+
+def deconvnet(model: keras.Model, images: Any, classes: Any = None, layer: str | None = None) -> np.ndarray:
+    """As `saliency`, but of what comes back to a ReLU only what is above 0 goes on, wherever the ReLU was active.
+
+    Max pooling remembers its maxima, as with the paper's switches. The paper starts from a single activation, for which
+    give `layer`: of a score that is a mean over all positions, as SqueezeNet's, hardly anything comes back.
+
+    Raises:
+        KerasVisionError: a model without ReLU; and see `saliency`.
+
+    Source: Zeiler & Fergus (2013), section 2.1.
+    """
+    return _gradient(model, images, classes, layer, deconvnet_relu)
+
+
+def guided_backpropagation(
+    model: keras.Model, images: Any, classes: Any = None, layer: str | None = None
+) -> np.ndarray:
+    """As `saliency`, but through a ReLU that was active goes only what is above 0.
+
+    Raises:
+        KerasVisionError: a model without ReLU; and see `saliency`.
+
+    Source: All-CNN (Springenberg et al., 2014), section 3.4.
+    """
+    return _gradient(model, images, classes, layer, guided_relu)
+
+
+@ops.custom_gradient
+def guided_relu(x: Any) -> tuple[Any, Callable[..., Any]]:
+    """ReLU, whose gradient is that of guided backpropagation."""
+
+    def back(*given: Any, upstream: Any = None) -> Any:
+        (g,) = given if upstream is None else (upstream,)
+        return ops.where(ops.logical_and(x > 0, g > 0), g, ops.zeros_like(g))
+
+    return ops.relu(x), back
+
+
+@ops.custom_gradient
+def deconvnet_relu(x: Any) -> tuple[Any, Callable[..., Any]]:
+    """ReLU, whose gradient is that of the deconvnet."""
+
+    def back(*given: Any, upstream: Any = None) -> Any:
+        (g,) = given if upstream is None else (upstream,)
+        return ops.relu(g)
+
+    return ops.relu(x), back
+
+
+def _gradient(model: keras.Model, images: Any, classes: Any, layer: str | None, relu: Any) -> np.ndarray:
+    images = checked_images(model, images)
+    source = keras.Model(model.input, tap(model, layer)) if layer else score_model(model)
+    if relu is not None:
+        source = with_relu(source, relu)
+    chosen = chosen_classes(source, images, classes)
+    return gradient(lambda x: ops.sum(_scores(source(x, training=False)) * chosen), images)
+
+
+def score_model(model: keras.Model) -> keras.Model:
+    """A copy that ends in the first output's scores before softmax or sigmoid; weights are the model's."""
+    source = keras.Model(model.input, keras.tree.flatten(model.outputs)[0])
+    last = source.outputs[0]._keras_history.operation
+
+    def clone(layer: Any) -> Any:
+        config = layer.get_config()
+        if layer is last and isinstance(layer, layers.Softmax):
+            return layers.Activation("linear", name=layer.name, dtype=layer.dtype_policy)
+        if layer is last and getattr(layer, "activation", None) in _SCORES:
+            config["activation"] = "linear"
+        return layer.__class__.from_config(config)
+
+    return _with_weights_of(source, graph.cloned(source, clone_function=clone))
+
+
+def with_relu(model: keras.Model, relu: Any) -> keras.Model:
+    """A copy with another ReLU, in nested models too.
+
+    Raises:
+        KerasVisionError: there is none.
+    """
+    replaced: list[str] = []
+
+    def clone(layer: Any) -> Any:
+        if isinstance(layer, keras.Model):
+            return graph.cloned(layer, clone_function=clone)
+        config = layer.get_config()
+        if isinstance(layer, layers.ReLU) and not (layer.negative_slope or layer.threshold or layer.max_value):
+            replaced.append(layer.name)
+            return layers.Activation(relu, name=layer.name, dtype=layer.dtype_policy)
+        if getattr(layer, "activation", None) is keras.activations.relu:
+            replaced.append(layer.name)
+            config["activation"] = relu
+        return layer.__class__.from_config(config)
+
+    copy = graph.cloned(model, clone_function=clone)
+    if not replaced:
+        raise KerasVisionError(f"{model.name} has no ReLU, of whose gradient this is a rule; use saliency.")
+    return _with_weights_of(model, copy)
+
+
+def _with_weights_of(model: keras.Model, copy: keras.Model) -> keras.Model:
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def checked_images(model: keras.Model, images: Any) -> np.ndarray:
+    """Images as float32 `(n, h, w, c)`.
+
+    Raises:
+        KerasVisionError: no functional model of one input, images of another shape than it takes, or not finite.
+    """
+    if not hasattr(model, "operations") or len(model.inputs) != 1:
+        raise KerasVisionError(f"{type(model).__name__}: give a functional model of one input.")
+    images, shape = np.asarray(images, np.float32), tuple(model.inputs[0].shape)
+    fits = len(shape) == images.ndim and all(own in (None, size) for own, size in zip(shape, images.shape, strict=True))
+    if not fits or not len(images):
+        raise KerasVisionError(f"images of shape {images.shape}; {model.name} takes {shape}, at least one of them.")
+    if not np.isfinite(images).all():
+        raise KerasVisionError("some pixels are not finite; give preprocessed images.")
+    return images
+
+
+def tap(model: keras.Model, name: str) -> Any:
+    """The symbolic output of a layer.
+
+    Raises:
+        KerasVisionError: no such layer.
+    """
+    known = {layer.name: layer for layer in model.layers}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3)
+        raise KerasVisionError(f"{model.name} has no layer {name!r}. {'Near: ' + ', '.join(near) if near else ''}")
+    return graph.call_of(known[name])[1]
+
+
+def chosen_classes(model: keras.Model, images: np.ndarray, classes: Any) -> np.ndarray:
+    """One-hot rows of the classes, `(n, k)` float32; by default of the highest score.
+
+    Raises:
+        KerasVisionError: classes of another number than images, or ones that the model does not have.
+    """
+    count = int(model.outputs[0].shape[-1])
+    if classes is None:
+        classes = np.asarray(_scores(model(images, training=False))).argmax(axis=1)
+    given = np.asarray(classes)
+    if given.shape not in ((), (len(images),)) or not np.issubdtype(given.dtype, np.integer):
+        raise KerasVisionError(f"classes={classes!r}; give one whole number, or one for each of {len(images)} images.")
+    if given.min() < 0 or given.max() >= count:
+        raise KerasVisionError(f"classes={classes!r}; {model.name} has those from 0 to {count - 1}.")
+    return np.eye(count, dtype=np.float32)[np.broadcast_to(given, len(images))]
+
+
+def _scores(outputs: Any) -> Any:
+    """`(n, k)`: of maps the highest value of each channel."""
+    return outputs if len(outputs.shape) == 2 else ops.max(outputs, axis=tuple(range(1, len(outputs.shape) - 1)))

@@ -1,0 +1,76 @@
+"""BranchyNet's recipe on real digits, briefly: exits that save work, files that hold what was trained."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from keras_vision.cli.main import app
+from keras_vision.data import mnist
+from keras_vision.errors import KerasVisionError
+from keras_vision.runtime import StagedPredictor
+from keras_vision.training.recipes import branchynet
+
+
+@pytest.fixture(scope="module")
+def digits(shared):
+    folder = shared / "data" / "mnist"
+    some = [mnist(folder, part)._take(np.arange(count)) for part, count in (("train", 2000), ("test", 500))]
+    return folder, some
+
+
+@pytest.fixture(scope="module")
+def finished(digits, tmp_path_factory):
+    out = tmp_path_factory.mktemp("branchy") / "out"
+    recipe = dataclasses.replace(branchynet.NETWORKS["b-lenet"], batch_size=32, main_epochs=2, joint_epochs=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(branchynet, "training_and_validation", lambda data, seed: digits[1])
+        outcome = branchynet.run(recipe, digits[0], out)
+        with pytest.raises(KerasVisionError, match="holds this run, finished"):
+            branchynet.run(recipe, digits[0], out)
+    return out, outcome
+
+
+def test_the_papers_numbers():
+    lenet, alexnet, resnet = branchynet.NETWORKS.values()
+    assert (lenet.batch_size, lenet.main_epochs, lenet.joint_epochs) == (512, 50, 100)
+    assert (resnet.batch_size, resnet.main_epochs, resnet.joint_epochs) == (64, 100, 100)
+    assert (lenet.weights, alexnet.weights[:2]) == ((0.3, 1.0), (0.3, 1.0))  # the last classifier's, the first's
+
+
+def test_digits_leave_early_at_little_loss(finished, digits):
+    _, outcome = finished
+    assert min(outcome.main_accuracy, outcome.accuracy, *outcome.exit_accuracies) > 0.7  # after four epochs of 1,800
+    assert outcome.accuracy > outcome.main_accuracy - 0.03
+    assert outcome.multiply_adds < 0.8 * outcome.whole
+    assert sum(outcome.shares) == pytest.approx(1)
+    by_hand = outcome.shares[0] * 220_150 + outcome.shares[1] * 1_247_720  # of one and of both stages
+    assert outcome.multiply_adds == pytest.approx(by_hand)
+    assert [plan.cost for plan in outcome.curve] == sorted(plan.cost for plan in outcome.curve)
+
+
+def test_the_files_hold_what_was_trained(finished, digits):
+    out, outcome = finished
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "model.keras", "run.json", "stages"]
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["plan"]["thresholds"] == list(outcome.plan.thresholds)
+    images = digits[1][1]
+    found = StagedPredictor(out / "stages").predict(images.sources)
+    assert np.mean(found.classes == images.labels) == pytest.approx(outcome.accuracy, abs=2e-3)
+    assert keras.saving.load_model(out / "model.keras").labels == tuple("0123456789")
+
+
+def test_what_does_not_fit_is_an_error_before_anything_is_written(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(branchynet, "training_and_validation", lambda data, seed: digits[1])
+    recipe = branchynet.NETWORKS["b-lenet"]
+    with pytest.raises(KerasVisionError, match="of 2 classifiers"):
+        branchynet.run(dataclasses.replace(recipe, weights=(1.0,)), digits[0], tmp_path / "out")
+    with pytest.raises(KerasVisionError, match="do not fill a batch of 4096"):
+        branchynet.run(dataclasses.replace(recipe, batch_size=4096), digits[0], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    done = CliRunner().invoke(app, ["recipes", "branchynet", "b-vgg", str(digits[0]), str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert "b-lenet, b-alexnet, b-resnet-110" in str(done.exception) + done.output
