@@ -18,6 +18,7 @@ _MODULES = (
     "edges",
     "evaluation",
     "export",
+    "generative",
     "graph",
     "layers",
     "localisation",

@@ -5,17 +5,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_vision.visualization.dense_crf import crf_iterations
+    from keras_vision.visualization.draw_sequences import drawing_frames, grid, write_animation
     from keras_vision.visualization.edge_curves import boundary_curves
     from keras_vision.visualization.segmentation import overlay
     from keras_vision.visualization.trimap import trimap_curves
 
-__all__ = ["boundary_curves", "crf_iterations", "overlay", "trimap_curves"]
+__all__ = [
+    "boundary_curves",
+    "crf_iterations",
+    "drawing_frames",
+    "grid",
+    "overlay",
+    "trimap_curves",
+    "write_animation",
+]
 
 _HOMES = {
     "boundary_curves": "edge_curves",
     "crf_iterations": "dense_crf",
+    "drawing_frames": "draw_sequences",
+    "grid": "draw_sequences",
     "overlay": "segmentation",
     "trimap_curves": "trimap",
+    "write_animation": "draw_sequences",
 }
 
 
