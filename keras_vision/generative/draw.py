@@ -163,6 +163,7 @@ def DRAW(
     write: int | None = None,
     attention: bool = True,
     learned_start: bool = False,
+    unroll: bool = False,
     seed: int | None = None,
     name: str = "DRAW",
 ) -> DRAWModel:
@@ -177,6 +178,8 @@ def DRAW(
         read, write: sides of the patches, in filters.
         attention: False reads and writes whole images.
         learned_start: whether the first canvas and states are weights; else they are 0.
+        unroll: whether the steps are laid out one after the other in place of a loop: on two cores a training step
+            of 16 glimpses takes two thirds of the time, and its first one twice as long.
         seed: of the noise in training.
         name: of the model.
 
@@ -196,7 +199,7 @@ def DRAW(
     noise = StandardNormal(steps, cell.codes, seed, name="noise")(image)
     pixels = layers.Flatten(name="pixels", dtype="float32")(image)
     start = DRAWStart(cell.state_size[0], cell.units, learned_start, name="start")(image)
-    recurrence = layers.RNN(cell, return_sequences=True, return_state=True, dtype="float32", name="draw")
+    recurrence = layers.RNN(cell, return_sequences=True, return_state=True, unroll=unroll, dtype="float32", name="draw")
     outputs, _, canvas, *_ = recurrence(noise, initial_state=[pixels, *start])
     canvas = layers.Reshape(cell.image_shape, name="canvas", dtype="float32")(canvas)
     model = DRAWModel(image, {"canvas": canvas, "kl": LatentNats(cell.codes, name="kl")(outputs)}, name=name)

@@ -12,7 +12,7 @@ from keras_vision.errors import KerasVisionError
 from keras_vision.generative.draw import DRAWModel
 from keras_vision.generative.nats import checked_images
 
-BATCH = 100
+BATCH, ROWS = 100, 1000  # images computed, and held, at a time
 
 
 class Bound(NamedTuple):
@@ -46,12 +46,11 @@ def variational_bound(model: DRAWModel, images: Any, seed: int = 0) -> Bound:
     Source: Equation 12.
     """
     pixels, rng = checked_images(images, model.cell.image_shape), np.random.default_rng(seed)
-    reconstruction, latent, codes = [], [], model.cell.codes
-    for start in range(0, len(pixels), BATCH):
-        batch = pixels[start : start + BATCH]
-        found = _posterior(model, batch, _noise(model, len(batch), rng))
-        reconstruction.append(_missing(batch, found["canvas"]))
-        mean, log_sigma = found["outputs"][..., :codes], found["outputs"][..., codes : 2 * codes]
+    reconstruction, latent = [], []
+    for start in range(0, len(pixels), ROWS):
+        batch = pixels[start : start + ROWS]
+        canvas, mean, log_sigma = _posterior(model, batch, _noise(model, len(batch), rng))
+        reconstruction.append(_missing(batch, canvas))
         latent.append(0.5 * (mean**2 + np.exp(2 * log_sigma) - 2 * log_sigma - 1).sum((1, 2)))
     return Bound(np.concatenate(reconstruction), np.concatenate(latent))
 
@@ -75,22 +74,21 @@ def log_likelihood(model: DRAWModel, images: Any, samples: int = 50, seed: int =
     if samples < 1:
         raise KerasVisionError(f"samples={samples}; give at least one.")
     pixels, rng = checked_images(images, model.cell.image_shape), np.random.default_rng(seed)
-    estimates, codes = [], model.cell.codes
-    for start in range(0, len(pixels), BATCH):
-        batch, weights = pixels[start : start + BATCH], []
-        for _ in range(samples):
-            noise = _noise(model, len(batch), rng)
-            found = _posterior(model, batch, noise)
-            mean, log_sigma = found["outputs"][..., :codes], found["outputs"][..., codes : 2 * codes]
-            z = mean + np.exp(log_sigma) * noise
-            prior_to_posterior = (0.5 * (noise.astype(np.float64) ** 2 - z**2) + log_sigma).sum((1, 2))
-            weights.append(prior_to_posterior - _missing(batch, found["canvas"]))
-        estimates.append(logsumexp(weights, axis=0) - math.log(samples))
-    return np.concatenate(estimates)
+    weights = np.empty(len(pixels) * samples)  # the logarithms, of all samples of the first image, then the next
+    for start in range(0, len(weights), ROWS):
+        rows = np.arange(start, min(start + ROWS, len(weights)))
+        batch, noise = pixels[rows // samples], _noise(model, len(rows), rng)
+        canvas, mean, log_sigma = _posterior(model, batch, noise)
+        z = mean + np.exp(log_sigma) * noise
+        prior_to_posterior = (0.5 * (noise.astype(np.float64) ** 2 - z**2) + log_sigma).sum((1, 2))
+        weights[rows] = prior_to_posterior - _missing(batch, canvas)
+    return logsumexp(weights.reshape(-1, samples), axis=1) - math.log(samples)
 
 
-def _posterior(model: DRAWModel, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
-    return model.posterior.predict([images, noise], batch_size=BATCH, verbose=0)
+def _posterior(model: DRAWModel, images: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Logits of the canvas, means and log sigmas of the codes."""
+    found, codes = model.posterior.predict([images, noise], batch_size=BATCH, verbose=0), model.cell.codes
+    return found["canvas"], found["outputs"][..., :codes], found["outputs"][..., codes : 2 * codes]
 
 
 def _noise(model: DRAWModel, n: int, rng: np.random.Generator) -> np.ndarray:

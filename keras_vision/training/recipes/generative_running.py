@@ -99,8 +99,11 @@ def run_generative_recipe(
 
 def network(recipe: GenerativeRecipe, trained: bool = True) -> DRAWModel:
     """The network of a recipe, under its precision, or in float32 as it is kept."""
+    settings = {"seed": recipe.seed, **recipe.model_settings}
+    if not trained:
+        settings.pop("unroll", None)
     with precision(recipe.precision if trained else "float32"):
-        return DRAW(**recipe.model_settings, seed=recipe.seed)
+        return DRAW(**settings)
 
 
 def check_fits(recipe: GenerativeRecipe, parts: DrawableParts) -> None:
