@@ -13,6 +13,7 @@ from rich.table import Table
 from keras_vision.cli.printing import printable
 from keras_vision.cli.progress import progress_bar, resumable, training_bar
 from keras_vision.cli.recipe_plan import dense_rows, generative_rows, plan_rows, print_rows
+from keras_vision.errors import KerasVisionError
 
 
 def list_() -> None:
@@ -42,12 +43,14 @@ def run(
     from keras_vision.training import (
         DenseRecipe,
         GenerativeRecipe,
+        GlimpseRecipe,
         find_recipe,
         plan,
         plan_dense,
         plan_generative,
         run_dense_recipe,
         run_generative_recipe,
+        run_glimpse_recipe,
         run_recipe,
         strategy_of,
         with_settings,
@@ -61,6 +64,8 @@ def run(
             rows = dense_rows(plan_dense(recipe, data))
         elif isinstance(recipe, GenerativeRecipe):
             rows = generative_rows(plan_generative(recipe, data))
+        elif isinstance(recipe, GlimpseRecipe):
+            raise KerasVisionError(f"{recipe.name} takes {recipe.minutes} minutes of steps; it has no dry run.")
         else:
             rows = plan_rows(plan(recipe, data, chosen), chosen.num_replicas_in_sync)
         print_rows(rows, console)
@@ -72,6 +77,8 @@ def run(
             outcome = run_dense_recipe(recipe, data, out, **options)
         elif isinstance(recipe, GenerativeRecipe):
             outcome = run_generative_recipe(recipe, data, out, **options)
+        elif isinstance(recipe, GlimpseRecipe):
+            outcome = run_glimpse_recipe(recipe, data, out, **options)
         else:
             outcome = run_recipe(recipe, data, out, **options)
     console.print(
@@ -89,6 +96,8 @@ def _scores(outcome: Mapping[str, Any]) -> str:
             "<= {nats:.2f} nats on {test_images:,} images; {importance_weighted_nats:.2f} by {importance_samples} "
             "weighted samples on {importance_images:,}"
         ).format(**outcome)
+    if "error" in outcome:
+        return "error {error:.2%} on {test_images:,} images".format(**outcome)
     if "ods" in outcome:
         return "ODS {ods:.3f}, OIS {ois:.3f}, AP {ap:.3f} on {test_images:,} images".format(**outcome)
     if "mean_iu" in outcome:

@@ -27,9 +27,10 @@ def two_digits(digits: Any, n: int, rng: np.random.Generator, size: int = 60) ->
     """
     ink = _checked(digits, size)
     scenes = np.zeros((n, size, size), np.uint8)
-    for scene in scenes:
-        for _ in range(2):
-            _add(scene, ink[rng.integers(len(ink))], rng)
+    chosen, room = rng.integers(len(ink), size=(n, 2)), _room(ink[0].shape, size)
+    for scene, pair, places in zip(scenes, chosen, rng.integers(room, size=(n, 2, 2)), strict=True):
+        for number, place in zip(pair, places, strict=True):
+            _add(scene, ink[number], place)
     return scenes
 
 
@@ -51,17 +52,20 @@ def cluttered_digits(
     Source: RAM (Mnih et al., 2014), section 4.1; DRAW (Gregor et al., 2015), section 4.1.
     """
     ink = _checked(digits, size)
-    if pieces < 0 or not 1 <= side <= min(ink[0].shape):
+    if pieces < 1 or not 1 <= side <= min(ink[0].shape):
         raise KerasVisionError(
-            f"{pieces} pieces of {side} x {side} pixels; give none or more, of 1 to {min(ink[0].shape)}."
+            f"{pieces} pieces of {side} x {side} pixels; give at least one, of 1 to {min(ink[0].shape)}."
         )
-    scenes = np.zeros((len(chosen), size, size), np.uint8)
-    for scene, number in zip(scenes, chosen, strict=True):
-        _add(scene, ink[number], rng)
-        for _ in range(pieces):
-            other = ink[rng.integers(len(ink))]
-            top, left = (int(rng.integers(length - side + 1)) for length in other.shape)
-            _add(scene, other[top : top + side, left : left + side], rng)
+    shape, n = ink[0].shape, len(chosen)
+    scenes = np.zeros((n, size, size), np.uint8)
+    others = rng.integers(len(ink), size=(n, pieces))
+    corners = rng.integers(_room((side, side), shape), size=(n, pieces, 2))
+    places = rng.integers(_room((side, side), size), size=(n, pieces, 2))
+    for scene, number, place in zip(scenes, chosen, rng.integers(_room(shape, size), size=(n, 2)), strict=True):
+        _add(scene, ink[number], place)
+    for scene, *of in zip(scenes, others, corners, places, strict=True):
+        for other, (top, left), place in zip(*of, strict=True):
+            _add(scene, ink[other][top : top + side, left : left + side], place)
     return scenes
 
 
@@ -72,8 +76,12 @@ def _checked(digits: Any, size: int) -> Any:
     return digits
 
 
-def _add(scene: np.ndarray, ink: np.ndarray, rng: np.random.Generator) -> None:
-    """Adds ink to a scene at a random place, in place."""
-    top, left = (int(rng.integers(room - length + 1)) for room, length in zip(scene.shape, ink.shape, strict=True))
-    there = scene[top : top + ink.shape[0], left : left + ink.shape[1]]
+def _room(shape: tuple[int, ...], within: Any) -> np.ndarray:
+    """Places, along each axis, that something of a shape has."""
+    return np.asarray(within) - np.asarray(shape) + 1
+
+
+def _add(scene: np.ndarray, ink: np.ndarray, place: np.ndarray) -> None:
+    """Adds ink to a scene, up to 255, in place."""
+    there = scene[place[0] : place[0] + ink.shape[0], place[1] : place[1] + ink.shape[1]]
     there += np.minimum(ink, 255 - there)

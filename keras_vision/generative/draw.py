@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,6 +22,7 @@ from keras_vision.generative.draw_cell import DRAWCell, DRAWStart, StandardNorma
 from keras_vision.generative.nats import BernoulliNats, GivenNats, LatentNats, checked_images
 from keras_vision.model import VisionModel
 from keras_vision.registry import ModelCard, Paper
+from keras_vision.runtime.generator import Drawing, standard_codes
 from keras_vision.runtime.preprocessing import Preprocessing
 
 TABLE: dict[str, dict[str, Any]] = {  # Table 3
@@ -38,19 +39,6 @@ PAPER = Paper(
     arxiv="1502.04623",
 )
 DEVIATIONS = ("initial states and canvas are zero, unless learned_start",)
-
-
-class Drawing(NamedTuple):
-    """How images came about.
-
-    Attributes:
-        canvases: probabilities after each step, `(n, T, B, A, c)`.
-        windows: of the writing attention in each step, `(n, T, 4)`: y, x, distance of neighbouring filters and their
-            standard deviation, in pixels, with the first pixel's centre at 1; None without attention.
-    """
-
-    canvases: np.ndarray
-    windows: np.ndarray | None
 
 
 @keras.saving.register_keras_serializable("keras_vision")
@@ -74,7 +62,7 @@ class DRAWModel(VisionModel):
         canvas, *states = self.get_layer("start")(z)
         recurrence = layers.RNN(self.cell.decoder, return_sequences=True, dtype="float32", name="decoder")
         hidden = recurrence(z, initial_state=states[2:])
-        return keras.Model(z, {"canvases": self._canvases(hidden, canvas), "hidden": hidden}, name="generator")
+        return keras.Model(z, {"canvases": self.canvases_of(hidden, canvas), "hidden": hidden}, name="generator")
 
     @functools.cached_property
     def posterior(self) -> keras.Model:
@@ -106,10 +94,7 @@ class DRAWModel(VisionModel):
         Raises:
             KerasVisionError: none are asked for.
         """
-        if n < 1:
-            raise KerasVisionError(f"n={n} images; give at least one.")
-        shape = (self.steps, n, self.cell.codes)  # as the exported generator takes them
-        return np.random.default_rng(seed).standard_normal(shape, np.float32).swapaxes(0, 1)
+        return standard_codes(self.steps, n, self.cell.codes, seed)
 
     def draw(self, codes: Any) -> Drawing:
         """The drawing of codes `(n, T, z)`."""
@@ -135,8 +120,8 @@ class DRAWModel(VisionModel):
         canvases = self.draw(mean + np.exp(log_sigma) * noise).canvases
         return canvases if steps else canvases[:, -1]
 
-    def _canvases(self, hidden: Any, first: Any) -> Any:
-        """Logits after each step, from the decoder's h: one product for all steps."""
+    def canvases_of(self, hidden: Any, first: Any) -> Any:
+        """Logits after each step, from the decoder's h `(n, T, units)` and the first canvas: one product for all."""
         cell = self.cell
         written = cell.write(ops.reshape(hidden, (-1, cell.units)))
         written = ops.reshape(written, (-1, self.steps, *cell.image_shape))

@@ -6,9 +6,14 @@ from typing import Any
 from keras_vision.runtime.images import list_images, open_image
 from keras_vision.runtime.preprocessing import Preprocessing
 
-__all__ = ["DensePredictor", "Prediction", "Predictor", "Preprocessing", "list_images", "open_image"]
+__all__ = ["DensePredictor", "Generator", "Prediction", "Predictor", "Preprocessing", "list_images", "open_image"]
 
-_LATE = {"DensePredictor": "dense", "Prediction": "predictor", "Predictor": "predictor"}  # with the interpreter
+_LATE = {  # with the interpreter
+    "DensePredictor": "dense",
+    "Generator": "generator",
+    "Prediction": "predictor",
+    "Predictor": "predictor",
+}
 
 
 def __getattr__(name: str) -> Any:  # the interpreter loads only when a model is about to run

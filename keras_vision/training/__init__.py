@@ -21,6 +21,7 @@ from keras_vision.training.pixel_loss import PixelCrossentropy
 from keras_vision.training.recipes.catalogue import (
     DENSE_RECIPES,
     GENERATIVE_RECIPES,
+    GLIMPSE_RECIPES,
     RECIPES,
     all_recipes,
     find_recipe,
@@ -31,6 +32,8 @@ from keras_vision.training.recipes.dense_settings import DenseRecipe
 from keras_vision.training.recipes.generative_planning import GenerativePlan, plan_generative
 from keras_vision.training.recipes.generative_running import run_generative_recipe
 from keras_vision.training.recipes.generative_settings import GenerativeRecipe
+from keras_vision.training.recipes.glimpse_running import run_glimpse_recipe
+from keras_vision.training.recipes.glimpse_settings import GlimpseRecipe
 from keras_vision.training.recipes.planning import Plan, plan
 from keras_vision.training.recipes.running import run_recipe
 from keras_vision.training.recipes.settings import Recipe, with_settings
@@ -43,12 +46,14 @@ __all__ = [
     "DENSE_RECIPES",
     "DREAL",
     "GENERATIVE_RECIPES",
+    "GLIMPSE_RECIPES",
     "RECIPES",
     "DensePlan",
     "DenseRecipe",
     "Distiller",
     "GenerativePlan",
     "GenerativeRecipe",
+    "GlimpseRecipe",
     "HistoryFile",
     "ManifoldMixUp",
     "MovingAverage",
@@ -84,6 +89,7 @@ __all__ = [
     "plan_generative",
     "run_dense_recipe",
     "run_generative_recipe",
+    "run_glimpse_recipe",
     "run_recipe",
     "schedule_of",
     "smooth_labels",

@@ -9,6 +9,7 @@ from keras_vision.errors import KerasVisionError
 from keras_vision.training.recipes import (
     bn_x5,
     camvid,
+    cluttered_mnist,
     deeplab,
     densenet_cifar,
     draw,
@@ -24,6 +25,7 @@ from keras_vision.training.recipes import (
 )
 from keras_vision.training.recipes.dense_settings import DenseRecipe
 from keras_vision.training.recipes.generative_settings import GenerativeRecipe
+from keras_vision.training.recipes.glimpse_settings import GlimpseRecipe
 from keras_vision.training.recipes.settings import Recipe
 
 _MODULES = (
@@ -41,16 +43,17 @@ _DENSE_MODULES = (fcn, deeplab, hed, camvid)
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}
 DENSE_RECIPES: Mapping[str, DenseRecipe] = {r.name: r for module in _DENSE_MODULES for r in module.RECIPES}
 GENERATIVE_RECIPES: Mapping[str, GenerativeRecipe] = {recipe.name: recipe for recipe in draw.RECIPES}
-AnyKind = Recipe | DenseRecipe | GenerativeRecipe
+GLIMPSE_RECIPES: Mapping[str, GlimpseRecipe] = {recipe.name: recipe for recipe in cluttered_mnist.RECIPES}
+AnyKind = Recipe | DenseRecipe | GenerativeRecipe | GlimpseRecipe
 
 
 def all_recipes() -> dict[str, AnyKind]:
     """Every recipe by name."""
-    return {**RECIPES, **DENSE_RECIPES, **GENERATIVE_RECIPES}
+    return {**RECIPES, **DENSE_RECIPES, **GENERATIVE_RECIPES, **GLIMPSE_RECIPES}
 
 
 def find_recipe(name: str) -> AnyKind:
-    """The recipe of a name: of a classifier, of a network with an output for each pixel, or of one that draws.
+    """The recipe of a name: of a classifier, of a network with an output for each pixel, or of one that draws or looks.
 
     Raises:
         KerasVisionError: no such recipe; the message suggests the nearest names.
