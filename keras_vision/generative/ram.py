@@ -31,7 +31,8 @@ def squares(images: Any, places: Any, patch: int, scales: int) -> Any:
         patch: cells along a side. The first square has `patch` pixels along a side, each further one twice as many.
         scales: squares.
     """
-    size, centre = images.shape[1:3], (places + 1) / 2 * ops.convert_to_tensor(images.shape[1:3], "float32")
+    size = tuple(images.shape[1:3])
+    centre = (places + 1) / 2 * ops.convert_to_tensor([float(length) for length in size])
     ones = ops.ones_like(places[:, 0])
     seen = []
     for scale in range(scales):
