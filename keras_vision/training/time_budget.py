@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from time import perf_counter
 from typing import Any
 
 import keras
@@ -39,10 +39,10 @@ class TimeBudget(keras.callbacks.Callback):
         return min(self.seconds / (60 * self.minutes), 1.0)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self._began = time.perf_counter()
+        self._began = perf_counter()
         self.model.optimizer.learning_rate = self.learning_rate * max((1 + math.cos(math.pi * self.share)) / 2, 1e-3)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.seconds += time.perf_counter() - self._began
+        self.seconds += perf_counter() - self._began
         if self.share == 1:
             self.model.stop_training = True

@@ -56,8 +56,8 @@ class DrawableParts(NamedTuple):
 def drawable_parts(images: str, folder: str | os.PathLike) -> DrawableParts:
     """The parts of a data set.
 
-    Validation images of two digits have the last 10,000 training digits; of CIFAR-10 they are a tenth of the training
-    images, of SVHN a fiftieth.
+    Validation images of two digits have the last sixth of the training digits; of CIFAR-10 they are a tenth of the
+    training images, of SVHN a fiftieth.
 
     Args:
         images: "binarized_mnist", "two_digits" (of the four files of MNIST), "svhn" (whole numbers: `train/`, `test/`
@@ -71,7 +71,8 @@ def drawable_parts(images: str, folder: str | os.PathLike) -> DrawableParts:
         return DrawableParts(*(_fixed(binarized_mnist(folder, part), 1) for part in ("train", "valid", "test")))
     if images == "two_digits":
         digits = [np.stack(mnist(folder, part).sources) for part in ("train", "test")]
-        return DrawableParts(*map(_composed, (digits[0][:-10_000], digits[0][-10_000:], digits[1])))
+        first = len(digits[0]) - max(len(digits[0]) // 6, 1)
+        return DrawableParts(*map(_composed, (digits[0][:first], digits[0][first:], digits[1])))
     if images == "svhn":
         return DrawableParts(*(Drawable(n, batch, 255) for n, batch in house_numbers(folder)))
     training, test = (np.stack([np.asarray(p) for p in cifar10(folder, part).sources]) for part in ("train", "test"))
