@@ -53,14 +53,14 @@ def dense_rows(plan: DensePlan) -> list[tuple[str, str]]:
 
 
 def generative_rows(plan: GenerativePlan) -> list[tuple[str, str]]:
-    """Of a recipe of DRAW: what it is, and what it would take here."""
+    """Of a recipe of DRAW, or of cluttered digits: what it is, and what it would take here."""
     recipe = plan.recipe
     hours = recipe.epochs * plan.steps * recipe.step_images / plan.images_per_second / 3600
     length = f"about {hours:,.1f} hours" if recipe.minutes is None else f"{recipe.minutes:g} minutes of steps"
     clip = "" if recipe.clip is None else f", gradients clipped to {recipe.clip:g}"
     return [
         ("recipe", f"{recipe.name}: {recipe.result or 'no result yet'}, on {recipe.data}"),
-        ("model", f"{recipe.model}, {plan.parameters:,} parameters; {plan.glimpses} glimpses of {plan.shape} images"),
+        ("model", f"{recipe.model}, {plan.parameters:,} parameters, for images of {plan.shape}"),
         ("data", f"{plan.images[0]:,} training, {plan.images[1]:,} validation, {plan.images[2]:,} test"),
         (
             "batch",

@@ -13,7 +13,6 @@ from rich.table import Table
 from keras_vision.cli.printing import printable
 from keras_vision.cli.progress import progress_bar, resumable, training_bar
 from keras_vision.cli.recipe_plan import dense_rows, generative_rows, plan_rows, print_rows
-from keras_vision.errors import KerasVisionError
 
 
 def list_() -> None:
@@ -48,6 +47,7 @@ def run(
         plan,
         plan_dense,
         plan_generative,
+        plan_glimpses,
         run_dense_recipe,
         run_generative_recipe,
         run_glimpse_recipe,
@@ -65,7 +65,7 @@ def run(
         elif isinstance(recipe, GenerativeRecipe):
             rows = generative_rows(plan_generative(recipe, data))
         elif isinstance(recipe, GlimpseRecipe):
-            raise KerasVisionError(f"{recipe.name} takes {recipe.minutes} minutes of steps; it has no dry run.")
+            rows = generative_rows(plan_glimpses(recipe, data))
         else:
             rows = plan_rows(plan(recipe, data, chosen), chosen.num_replicas_in_sync)
         print_rows(rows, console)

@@ -29,7 +29,7 @@ from keras_vision.training.recipes.catalogue import (
 from keras_vision.training.recipes.dense_planning import DensePlan, plan_dense
 from keras_vision.training.recipes.dense_running import run_dense_recipe
 from keras_vision.training.recipes.dense_settings import DenseRecipe
-from keras_vision.training.recipes.generative_planning import GenerativePlan, plan_generative
+from keras_vision.training.recipes.generative_planning import GenerativePlan, plan_generative, plan_glimpses
 from keras_vision.training.recipes.generative_running import run_generative_recipe
 from keras_vision.training.recipes.generative_settings import GenerativeRecipe
 from keras_vision.training.recipes.glimpse_running import run_glimpse_recipe
@@ -87,6 +87,7 @@ __all__ = [
     "plan",
     "plan_dense",
     "plan_generative",
+    "plan_glimpses",
     "run_dense_recipe",
     "run_generative_recipe",
     "run_glimpse_recipe",

@@ -76,7 +76,7 @@ def test_a_grid_is_the_images_side_by_side(tmp_path):
     for wrong in (images[0], images + 1, images[:0], images[..., :2]):
         with pytest.raises(KerasVisionError, match="give"):
             grid(wrong)
-    with pytest.raises(KerasVisionError, match="give a .gif"):
+    with pytest.raises(KerasVisionError, match=r"give a \.gif"):
         write_animation([grid(images)], tmp_path / "a.png")
     with pytest.raises(KerasVisionError, match="at least one frame"):
         write_animation([], tmp_path / "a.gif")

@@ -48,7 +48,7 @@ def test_a_litert_file_draws_what_the_model_draws(exported):
 
 
 def test_the_file_takes_codes_time_first_and_has_builtin_operations_only(exported):
-    model, folder, _, _ = exported
+    _, folder, _, _ = exported
     interpreter = Interpreter(model_path=str(folder / "draw.tflite"))
     assert interpreter.get_input_details()[0]["shape_signature"].tolist() == [4, -1, 5]
     assert not [op["op_name"] for op in interpreter._get_ops_details() if op["op_name"].startswith("Flex")]

@@ -183,7 +183,8 @@ def test_every_recipe_has_a_rate_to_the_end_and_a_result(name):
 def test_a_plan_counts_and_measures(bars):
     found = plan_generative(TINY, bars, measure=1)
     assert found.images == (64, 30, 20)
-    assert (found.steps, found.glimpses, found.shape) == (4, 2, (28, 28, 1))
+    assert (found.steps, found.shape) == (4, (28, 28, 1))
+    assert found.parameters == DRAW(**TINY.model_settings).card.parameters
     assert found.images_per_second > 0
 
 

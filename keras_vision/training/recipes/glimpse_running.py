@@ -85,8 +85,7 @@ def run_glimpse_recipe(
     """
     strategy, out = strategy or tf.distribute.get_strategy(), Path(out)
     training, validation, test = digit_parts(data)
-    if len(training.ink) < recipe.step_images:
-        raise KerasVisionError(f"{len(training.ink)} training digits do not fill a batch of {recipe.step_images}.")
+    check_fills(recipe, training)
     mark = hashlib.sha256(training.ink[:50].tobytes() + test.ink[:50].tobytes()).hexdigest()
     folder = claim(out, dataclasses.asdict(recipe), mark, strategy, overwrite=overwrite)
     model = _trained(recipe, training, validation, out, strategy, callbacks, every)
@@ -111,6 +110,18 @@ def digit_parts(data: str | os.PathLike) -> tuple[Digits, Digits, Digits]:
     known, test = (Digits(np.stack(part.sources), np.asarray(part.labels)) for part in parts)
     first = len(known.ink) - max(round(len(known.ink) * _HELD_OUT), 1)
     return Digits(known.ink[:first], known.classes[:first]), Digits(known.ink[first:], known.classes[first:]), test
+
+
+def check_fills(recipe: GlimpseRecipe, training: Digits) -> None:
+    """Refuse fewer digits than a batch takes.
+
+    Raises:
+        KerasVisionError: there are fewer.
+    """
+    if len(training.ink) < recipe.step_images:
+        raise KerasVisionError(
+            f"{len(training.ink)} training digits do not fill a batch of {recipe.step_images}; give a smaller one."
+        )
 
 
 def network(recipe: GlimpseRecipe, trained: bool = True) -> keras.Model:
