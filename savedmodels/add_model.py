@@ -14,6 +14,7 @@ from pathlib import Path
 
 import keras
 
+import keras_vision.zoo  # noqa: F401  # what files hold is known by its names
 from keras_vision.export import to_litert
 from keras_vision.files import whole_file
 from keras_vision.training.run_folder import METRICS, MODEL, RUN

@@ -163,8 +163,8 @@ def DRAW(
         read, write: sides of the patches, in filters.
         attention: False reads and writes whole images.
         learned_start: whether the first canvas and states are weights; else they are 0.
-        unroll: whether the steps are laid out one after the other in place of a loop: on two cores a training step
-            of 16 glimpses takes two thirds of the time, and its first one twice as long.
+        unroll: whether the steps are laid out one after the other in place of a loop. On two cores a training step of
+            100 digits and 16 glimpses takes 0.10 s, and 0.12 in a loop; its first one takes twice as long.
         seed: of the noise in training.
         name: of the model.
 

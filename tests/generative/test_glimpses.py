@@ -125,7 +125,7 @@ def test_two_digits_are_added_up_to_255():
     totals = INK.reshape(5, -1).astype(int).sum(1)
     sums = {int(a + b) for a in totals for b in totals}
     assert all(scene.sum() <= max(sums) for scene in scenes)
-    apart = two_digits(INK[:1], 200, np.random.default_rng(2), size=40)
+    apart = two_digits(INK[:1], 200, np.random.default_rng(2), size=60)
     assert np.mean(apart.reshape(200, -1).sum(1) == 2 * totals[0]) > 0.8  # most do not overlap
     np.testing.assert_array_equal(scenes, two_digits(INK, 40, np.random.default_rng(1), size=12))
 
