@@ -97,6 +97,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(finished, bars, tmp_path)
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_bound(bars, tmp_path):
     longer = dataclasses.replace(TINY, epochs=30, learning_rate=1e-2, schedule="constant", samples_every=100)
     before = variational_bound(DRAW(**longer.model_settings), strokes(20, 2)).nats
@@ -135,6 +136,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step_and_keeps_the_checkpoint(
     assert all(np.isfinite(weight).all() for weight in again.get_weights())
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains_and_keeps_float32(bars, tmp_path):
     half = dataclasses.replace(TINY, epochs=1, precision="mixed_float16")
     assert np.isfinite(run_generative_recipe(half, bars, tmp_path / "out")["nats"])
