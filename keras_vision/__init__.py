@@ -19,6 +19,7 @@ _MODULES = (
     "edges",
     "evaluation",
     "export",
+    "generative",
     "graph",
     "layers",
     "localisation",

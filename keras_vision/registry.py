@@ -77,8 +77,8 @@ class ModelCard:
         loaded: the weights this instance was built with; None for random ones.
         licence: of the code that builds the architecture.
         deviations: where this differs from the paper, and why.
-        task: what the outputs mean: "classification", one vector for an image, "segmentation", one for each pixel, or
-            "edges", one number for each pixel.
+        task: what the outputs mean: "classification", one vector for an image, "segmentation", one for each pixel,
+            "edges", one number for each pixel, or "generation", an image that is drawn.
     """
 
     name: str

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import keras
 
+import keras_vision.zoo  # noqa: F401  # what files hold is known by its names
 from keras_vision.export import to_litert
 from keras_vision.files import whole_file
 from keras_vision.training.run_folder import METRICS, MODEL, RUN
@@ -49,6 +50,10 @@ def described(given: argparse.Namespace, model: keras.Model, difference: float) 
     settings = run["settings"]
     metrics.pop("result", None)
     rows = (given.run / "history.csv").read_text().splitlines()
+    start = settings.get("start")
+    command = f"keras-vision recipes run {settings['name']} DATA OUT" + (
+        f" --set start={Path(start).name}" if start else ""
+    )
     seconds = sum(float(row.split(",")[rows[0].split(",").index("seconds")]) for row in rows[1:])
     return {
         "task": model.card.task,
@@ -57,7 +62,7 @@ def described(given: argparse.Namespace, model: keras.Model, difference: float) 
         "started_from": given.started_from,
         "data": settings["data"],
         "terms": given.terms,
-        "command": f"keras-vision recipes run {settings['name']} DATA OUT --set start={Path(settings['start']).name}",
+        "command": command,
         "training_minutes": round(seconds / 60, 1),
         "machine": given.machine,
         "versions": run["starts"][-1]["versions"],

@@ -13,7 +13,7 @@ from keras_vision.cli.printing import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from keras_vision.training import DensePlan, Plan
+    from keras_vision.training import DensePlan, GenerativePlan, Plan
     from keras_vision.training.recipes.settings import Settings
 
 
@@ -49,6 +49,29 @@ def dense_rows(plan: DensePlan) -> list[tuple[str, str]]:
         ("rate", f"{recipe.schedule}, at most {recipe.learning_rate:g}"),
         ("loss", loss),
         ("time", f"about {hours:,.1f} hours at {plan.images_per_second:.2f} images/s, measured on one device here"),
+    ]
+
+
+def generative_rows(plan: GenerativePlan) -> list[tuple[str, str]]:
+    """Of a recipe of DRAW, or of cluttered digits: what it is, and what it would take here."""
+    recipe = plan.recipe
+    hours = recipe.epochs * plan.steps * recipe.step_images / plan.images_per_second / 3600
+    length = f"about {hours:,.1f} hours" if recipe.minutes is None else f"{recipe.minutes:g} minutes of steps"
+    clip = "" if recipe.clip is None else f", gradients clipped to {recipe.clip:g}"
+    return [
+        ("recipe", f"{recipe.name}: {recipe.result or 'no result yet'}, on {recipe.data}"),
+        ("model", f"{recipe.model}, {plan.parameters:,} parameters, for images of {plan.shape}"),
+        ("data", f"{plan.images[0]:,} training, {plan.images[1]:,} validation, {plan.images[2]:,} test"),
+        (
+            "batch",
+            f"{recipe.batch_size} in {recipe.accumulation} parts; {plan.steps:,} steps an epoch, {recipe.precision}",
+        ),
+        ("epochs", f"{recipe.epochs} at most" if recipe.minutes else f"{recipe.epochs}"),
+        (
+            "optimizer",
+            f"{recipe.optimizer}{_momentum(recipe)}{clip}, {recipe.schedule} rate from {recipe.learning_rate:g}",
+        ),
+        ("time", f"{length}, at {plan.images_per_second:.1f} images/s, measured on one device here"),
     ]
 
 

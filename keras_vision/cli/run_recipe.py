@@ -12,17 +12,17 @@ from rich.table import Table
 
 from keras_vision.cli.printing import printable
 from keras_vision.cli.progress import progress_bar, resumable, training_bar
-from keras_vision.cli.recipe_plan import dense_rows, plan_rows, print_rows
+from keras_vision.cli.recipe_plan import dense_rows, generative_rows, plan_rows, print_rows
 
 
 def list_() -> None:
     """Names of the recipes, what they train and what the papers reached."""
-    from keras_vision.training import DENSE_RECIPES, RECIPES
+    from keras_vision.training import all_recipes
 
     table = Table("recipe", "model", "data", "epochs", "result", box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in table.columns[:2]:
         column.no_wrap = True
-    for recipe in (*RECIPES.values(), *DENSE_RECIPES.values()):
+    for recipe in all_recipes().values():
         table.add_row(recipe.name, recipe.model, recipe.data, str(recipe.epochs), recipe.result)
     Console().print(table, highlight=False)
 
@@ -41,10 +41,16 @@ def run(
     """Train a recipe of a paper, on its data or your own; interrupted, the same command goes on."""
     from keras_vision.training import (
         DenseRecipe,
+        GenerativeRecipe,
+        GlimpseRecipe,
         find_recipe,
         plan,
         plan_dense,
+        plan_generative,
+        plan_glimpses,
         run_dense_recipe,
+        run_generative_recipe,
+        run_glimpse_recipe,
         run_recipe,
         strategy_of,
         with_settings,
@@ -56,6 +62,10 @@ def run(
     if dry_run:
         if isinstance(recipe, DenseRecipe):
             rows = dense_rows(plan_dense(recipe, data))
+        elif isinstance(recipe, GenerativeRecipe):
+            rows = generative_rows(plan_generative(recipe, data))
+        elif isinstance(recipe, GlimpseRecipe):
+            rows = generative_rows(plan_glimpses(recipe, data))
         else:
             rows = plan_rows(plan(recipe, data, chosen), chosen.num_replicas_in_sync)
         print_rows(rows, console)
@@ -65,6 +75,10 @@ def run(
         options: dict[str, Any] = dict(strategy=chosen, callbacks=[bar], overwrite=overwrite)
         if isinstance(recipe, DenseRecipe):
             outcome = run_dense_recipe(recipe, data, out, **options)
+        elif isinstance(recipe, GenerativeRecipe):
+            outcome = run_generative_recipe(recipe, data, out, **options)
+        elif isinstance(recipe, GlimpseRecipe):
+            outcome = run_glimpse_recipe(recipe, data, out, **options)
         else:
             outcome = run_recipe(recipe, data, out, **options)
     console.print(
@@ -77,6 +91,13 @@ def run(
 
 
 def _scores(outcome: Mapping[str, Any]) -> str:
+    if "nats" in outcome:
+        return (
+            "<= {nats:.2f} nats on {test_images:,} images; {importance_weighted_nats:.2f} by {importance_samples} "
+            "weighted samples on {importance_images:,}"
+        ).format(**outcome)
+    if "error" in outcome:
+        return "error {error:.2%} on {test_images:,} images".format(**outcome)
     if "ods" in outcome:
         return "ODS {ods:.3f}, OIS {ois:.3f}, AP {ap:.3f} on {test_images:,} images".format(**outcome)
     if "mean_iu" in outcome:

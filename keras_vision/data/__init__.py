@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from keras_vision.data.masks import read_mask, write_mask
     from keras_vision.data.palettes import CAMVID_PALETTE, voc_palette
     from keras_vision.data.pipeline import Pipeline
+    from keras_vision.data.placed_digits import cluttered_digits, two_digits
+    from keras_vision.data.readers.binarized_mnist import binarized_mnist
     from keras_vision.data.readers.bsds import bsds500
     from keras_vision.data.readers.camvid import camvid, camvid_original
     from keras_vision.data.readers.cifar import cifar10, cifar100
@@ -60,6 +62,7 @@ __all__ = [
     "Pipeline",
     "SegmentedImages",
     "augment",
+    "binarized_mnist",
     "bsds500",
     "camvid",
     "camvid_original",
@@ -67,6 +70,7 @@ __all__ = [
     "cifar10",
     "cifar100",
     "class_folders",
+    "cluttered_digits",
     "coco_boxes",
     "coco_captions",
     "coco_masks",
@@ -95,6 +99,7 @@ __all__ = [
     "svhn_numbers",
     "tiny_imagenet_train",
     "tiny_imagenet_validation",
+    "two_digits",
     "unpack",
     "validation_images",
     "voc_classification",
@@ -115,6 +120,8 @@ _HOMES = {  # module -> the public names it has
     "masks": ("read_mask", "write_mask"),
     "palettes": ("CAMVID_PALETTE", "voc_palette"),
     "pipeline": ("Pipeline",),
+    "placed_digits": ("cluttered_digits", "two_digits"),
+    "readers.binarized_mnist": ("binarized_mnist",),
     "readers.bsds": ("bsds500",),
     "readers.camvid": ("camvid", "camvid_original"),
     "readers.cifar": ("cifar10", "cifar100"),

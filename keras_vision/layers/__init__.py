@@ -9,6 +9,7 @@ from keras_vision.layers.ceil_pooling import MAX_POOLINGS, OverhangPadding2D, ce
 from keras_vision.layers.channel_padding import ChannelPadding
 from keras_vision.layers.convolution import bn_relu, conv_bn_relu, conv_chain, conv_relu
 from keras_vision.layers.dense_crf import DenseCRF
+from keras_vision.layers.draw_attention import ReadAttention, ReadWhole, WriteAttention, WriteWhole
 from keras_vision.layers.drop_block import DropBlock
 from keras_vision.layers.edge_padding import EdgePadding2D
 from keras_vision.layers.fully_connected import fc6_to_fc8
@@ -39,12 +40,16 @@ __all__ = [
     "LabelProbabilities",
     "LocalResponseNormalization",
     "OverhangPadding2D",
+    "ReadAttention",
+    "ReadWhole",
     "Recomputed",
     "ShakeDrop",
     "ShakeShake",
     "SkippedBranch",
     "SpatialPyramidPooling2D",
     "StochasticDepth",
+    "WriteAttention",
+    "WriteWhole",
     "average_classifier",
     "average_pool",
     "bn_relu",

@@ -6,10 +6,20 @@ from typing import Any
 from keras_vision.runtime.images import list_images, open_image
 from keras_vision.runtime.preprocessing import Preprocessing
 
-__all__ = ["DensePredictor", "Prediction", "Predictor", "Preprocessing", "StagedPredictor", "list_images", "open_image"]
+__all__ = [
+    "DensePredictor",
+    "Generator",
+    "Prediction",
+    "Predictor",
+    "Preprocessing",
+    "StagedPredictor",
+    "list_images",
+    "open_image",
+]
 
 _LATE = {  # with the interpreter
     "DensePredictor": "dense",
+    "Generator": "generator",
     "Prediction": "predictor",
     "Predictor": "predictor",
     "StagedPredictor": "staged",

@@ -1,4 +1,4 @@
-"""Training of classifiers on labelled images."""
+"""Training: one loop, recipes of the papers, losses, schedules and callbacks."""
 
 from keras_vision.training._attention_critic import attention_modules
 from keras_vision.training.board import board
@@ -18,25 +18,44 @@ from keras_vision.training.multi_optimizer import MultiOptimizer
 from keras_vision.training.optimisation import add_l2, optimizer_of, schedule_of
 from keras_vision.training.outcome import Outcome
 from keras_vision.training.pixel_loss import PixelCrossentropy
-from keras_vision.training.recipes.catalogue import DENSE_RECIPES, RECIPES, find_recipe
+from keras_vision.training.recipes.catalogue import (
+    DENSE_RECIPES,
+    GENERATIVE_RECIPES,
+    GLIMPSE_RECIPES,
+    RECIPES,
+    all_recipes,
+    find_recipe,
+)
 from keras_vision.training.recipes.dense_planning import DensePlan, plan_dense
 from keras_vision.training.recipes.dense_running import run_dense_recipe
 from keras_vision.training.recipes.dense_settings import DenseRecipe
+from keras_vision.training.recipes.generative_planning import GenerativePlan, plan_generative, plan_glimpses
+from keras_vision.training.recipes.generative_running import run_generative_recipe
+from keras_vision.training.recipes.generative_settings import GenerativeRecipe
+from keras_vision.training.recipes.glimpse_running import run_glimpse_recipe
+from keras_vision.training.recipes.glimpse_settings import GlimpseRecipe
 from keras_vision.training.recipes.planning import Plan, plan
 from keras_vision.training.recipes.running import run_recipe
 from keras_vision.training.recipes.settings import Recipe, with_settings
 from keras_vision.training.relay import Auxiliary, Relay
+from keras_vision.training.sample_sheets import SampleSheets
 from keras_vision.training.strategy import enable_determinism, strategy_of
 from keras_vision.training.synchronized import synchronized
+from keras_vision.training.time_budget import TimeBudget
 
 __all__ = [
     "DENSE_RECIPES",
     "DREAL",
+    "GENERATIVE_RECIPES",
+    "GLIMPSE_RECIPES",
     "RECIPES",
     "Auxiliary",
     "DensePlan",
     "DenseRecipe",
     "Distiller",
+    "GenerativePlan",
+    "GenerativeRecipe",
+    "GlimpseRecipe",
     "HistoryFile",
     "ManifoldMixUp",
     "MovingAverage",
@@ -50,9 +69,12 @@ __all__ = [
     "Recipe",
     "Relay",
     "Run",
+    "SampleSheets",
     "SmoothedCrossentropy",
+    "TimeBudget",
     "TwoStageSmoothing",
     "add_l2",
+    "all_recipes",
     "attention_modules",
     "board",
     "distillation_loss",
@@ -68,7 +90,11 @@ __all__ = [
     "optimizer_of",
     "plan",
     "plan_dense",
+    "plan_generative",
+    "plan_glimpses",
     "run_dense_recipe",
+    "run_generative_recipe",
+    "run_glimpse_recipe",
     "run_recipe",
     "schedule_of",
     "smooth_labels",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_vision.visualization.dense_crf import crf_iterations
+    from keras_vision.visualization.draw_sequences import drawing_frames, grid, write_animation
     from keras_vision.visualization.edge_curves import boundary_curves
     from keras_vision.visualization.evidence_pictures import gradient_picture, heat_picture
     from keras_vision.visualization.gradients import deconvnet, guided_backpropagation, saliency
@@ -16,14 +17,17 @@ __all__ = [
     "boundary_curves",
     "crf_iterations",
     "deconvnet",
+    "drawing_frames",
     "grad_cam",
     "gradient_picture",
+    "grid",
     "guided_backpropagation",
     "heat_picture",
     "occlusion",
     "overlay",
     "saliency",
     "trimap_curves",
+    "write_animation",
 ]
 
 _HOMES = {
@@ -35,9 +39,12 @@ _HOMES = {
     "guided_backpropagation": "gradients",
     "heat_picture": "evidence_pictures",
     "occlusion": "heat_maps",
+    "drawing_frames": "draw_sequences",
+    "grid": "draw_sequences",
     "overlay": "segmentation",
     "saliency": "gradients",
     "trimap_curves": "trimap",
+    "write_animation": "draw_sequences",
 }
 
 

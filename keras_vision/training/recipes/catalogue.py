@@ -10,8 +10,10 @@ from keras_vision.training.recipes import (
     all_cnn_cifar,
     bn_x5,
     camvid,
+    cluttered_mnist,
     deeplab,
     densenet_cifar,
+    draw,
     fcn,
     hed,
     inception_v3,
@@ -28,6 +30,8 @@ from keras_vision.training.recipes import (
     vgg,
 )
 from keras_vision.training.recipes.dense_settings import DenseRecipe
+from keras_vision.training.recipes.generative_settings import GenerativeRecipe
+from keras_vision.training.recipes.glimpse_settings import GlimpseRecipe
 from keras_vision.training.recipes.settings import Recipe
 
 _MODULES = (
@@ -50,15 +54,23 @@ _MODULES = (
 _DENSE_MODULES = (fcn, deeplab, hed, camvid)
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}
 DENSE_RECIPES: Mapping[str, DenseRecipe] = {r.name: r for module in _DENSE_MODULES for r in module.RECIPES}
+GENERATIVE_RECIPES: Mapping[str, GenerativeRecipe] = {recipe.name: recipe for recipe in draw.RECIPES}
+GLIMPSE_RECIPES: Mapping[str, GlimpseRecipe] = {recipe.name: recipe for recipe in cluttered_mnist.RECIPES}
+AnyKind = Recipe | DenseRecipe | GenerativeRecipe | GlimpseRecipe
 
 
-def find_recipe(name: str) -> Recipe | DenseRecipe:
-    """The recipe of a name: of a classifier, or of a network with an output for each pixel.
+def all_recipes() -> dict[str, AnyKind]:
+    """Every recipe by name."""
+    return {**RECIPES, **DENSE_RECIPES, **GENERATIVE_RECIPES, **GLIMPSE_RECIPES}
+
+
+def find_recipe(name: str) -> AnyKind:
+    """The recipe of a name: of a classifier, of a network with an output for each pixel, or of one that draws or looks.
 
     Raises:
         KerasVisionError: no such recipe; the message suggests the nearest names.
     """
-    every: dict[str, Recipe | DenseRecipe] = {**RECIPES, **DENSE_RECIPES}
+    every = all_recipes()
     if name in every:
         return every[name]
     begin = [known for known in every if name and known.startswith(name.lower())]
