@@ -65,7 +65,7 @@ def test_card_has_the_declared_types_and_survives_json(built):
     assert card.loaded is None
     assert all((card.paper.title, card.table, card.licence))
     assert (card.multiply_adds is None) == (None in card.input_shape)
-    assert card.paper.arxiv or card.paper.year < 2013
+    assert card.paper.arxiv or card.paper.year < 2013 or card.family == "tiny_imagenet"  # a course report
     assert all(file.hash.partition(":")[0] in hashlib.algorithms_guaranteed and file.licence for file in card.weights)
 
 
