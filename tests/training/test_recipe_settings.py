@@ -38,7 +38,8 @@ def many(tmp_path_factory):
 ])  # fmt: skip
 def test_epochs_are_the_updates_that_the_papers_count(name, images, updates):
     recipe = find_recipe(name)
-    assert recipe.epochs * images / recipe.batch_size == pytest.approx(updates, rel=0.015)
+    epoch = images / recipe.batch_size
+    assert recipe.epochs * epoch == pytest.approx(updates, rel=0.015, abs=epoch / 2)  # in whole epochs
 
 
 def test_cifar_rates_fall_at_32_and_48_thousand_updates():
