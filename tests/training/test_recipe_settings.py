@@ -19,7 +19,7 @@ IMAGENET, CIFAR = 1_281_167, 50_000
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    return names_only(tmp_path_factory.mktemp("many"), training=2048)
+    return names_only(tmp_path_factory.mktemp("many"), training=4096)
 
 
 # ---------------------------------------------------------------------------------------- the papers' numbers
@@ -73,7 +73,7 @@ LARGE += ("spp-net-zf5-multi-size",)
 def test_every_recipe_builds_at_its_own_settings(name, many):
     recipe = find_recipe(name)
     planned = plan(recipe, many, measure=0)
-    assert planned.steps == 2048 // recipe.step_images
+    assert planned.steps == 4096 // recipe.step_images
     assert planned.classes == 2
     assert planned.trained > 100_000
     kernels = {"inception-v3": 94 + 1 + 2 + 1, "prelu-net-a": 19, "prelu-study": 14}
@@ -153,9 +153,9 @@ def test_augmentations_have_their_own_settings(many):
 
 def test_data_sets_are_told_apart(many, tmp_path):
     training, validation = training_and_validation(many)
-    assert (len(training), len(validation), training.class_names) == (2048, 10, ("a", "b"))
+    assert (len(training), len(validation), training.class_names) == (4096, 10, ("a", "b"))
     held_in, held_out = training_and_validation(many / "train", seed=1)
-    assert (len(held_in), len(held_out)) == (1843, 205)
+    assert (len(held_in), len(held_out)) == (3686, 410)
     assert not set(held_in.sources) & set(held_out.sources)
 
     record = np.zeros(3073, np.uint8)
@@ -201,5 +201,5 @@ def test_batches_that_do_not_fit(many):
         building.check_fits(with_settings(recipe, ["batch=4", "accumulation=2"]), parts, 3)
     with pytest.raises(KerasVisionError, match="accumulation=16 on 2 replicas, which Keras' optimizers cannot do"):
         building.check_fits(recipe, parts, 2)
-    with pytest.raises(KerasVisionError, match="2048 training and 10 validation images do not fill a step of 4096"):
-        building.check_fits(with_settings(recipe, ["batch=4096", "accumulation=1"]), parts, 1)
+    with pytest.raises(KerasVisionError, match="4096 training and 10 validation images do not fill a step of 8192"):
+        building.check_fits(with_settings(recipe, ["batch=8192", "accumulation=1"]), parts, 1)
