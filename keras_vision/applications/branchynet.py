@@ -82,28 +82,33 @@ def resnet(x: Any, *, n: int, **settings: Any) -> Any:
 
 
 def lenet_branch1(x: Any) -> Any:
+    """After pool1: a convolution and a pooling."""
     x = conv(layer_output(x, "pool1"), 10, 3, name="branch1_conv1")
     return ceil_max_pool(x, 2, 2, name="branch1_pool1")
 
 
 def alexnet_branch1(x: Any) -> Any:
+    """After norm2: two convolutions and a pooling."""
     x = conv(layer_output(x, "norm2"), 32, 3, name="branch1_conv1")
     x = conv(x, 32, 3, name="branch1_conv2")
     return ceil_max_pool(x, 3, 2, name="branch1_pool2")
 
 
 def alexnet_branch2(x: Any) -> Any:
+    """After conv3: pooling and normalisation, then a convolution and a pooling."""
     x = norm(ceil_max_pool(layer_output(x, "conv3"), 3, 2, name="branch2_pool0"), name="branch2_norm0")
     x = conv(x, 32, 3, name="branch2_conv1")
     return ceil_max_pool(x, 3, 2, name="branch2_pool1")
 
 
 def resnet_branch1(x: Any) -> Any:
+    """After conv1: three convolutions."""
     x = norm(conv(layer_output(x, "conv1"), 64, 5, name="branch1_conv1"), name="branch1_norm1")
     return conv(conv(x, 32, 3, name="branch1_conv2"), 32, 3, name="branch1_conv3")
 
 
 def resnet_branch2(x: Any, n: int) -> Any:
+    """After the last block of conv2_x: one more block."""
     x = layer_output(x, f"conv2_{n}")
     return block_of(x, [(16, 3, 1), (16, 3, 1)], "A", name="branch2_block", layout="keras")
 
