@@ -20,7 +20,7 @@ def draw(
     n: Annotated[int, typer.Option("--n", min=1, help="Images.")] = 64,
     model: Annotated[
         Path | None,
-        typer.Option("--model", "-m", help="A .tflite or .keras file, or a folder of one. Default: the digits' model."),
+        typer.Option("--model", "-m", help="A .tflite or .keras file, or a folder of one."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed draws the same images.")] = None,
     animate: Annotated[
