@@ -337,6 +337,8 @@ def test_mixed_float16_gives_float32_probabilities(name):
 JAX = """
     import json, sys, numpy as np, keras, keras_vision as kv
     assert keras.backend.backend() == "jax"
+    for kind in ("RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling"):  # each shape's is compiled
+        getattr(keras.initializers, kind).__call__ = lambda self, shape, dtype=None, **_: np.zeros(shape, "float32")
     folder, shorter, names = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
     outputs = {}
     for name in names:
@@ -351,17 +353,21 @@ JAX = """
 
 def test_jax_gives_the_same_logits(tmp_path, randomize):
     """Of every small model in one process: most of its time goes into the start and into shared compilations."""
-    tensorflow = {}
+    tensorflow, rounding = {}, {}
     for name in SMALLEST:
         x = images(small_size(name))
         model = randomize(build(name, classes=10, classifier_activation=None, input_shape=x.shape[1:]))
         model.save_weights(tmp_path / f"{name}.weights.h5")
         np.save(tmp_path / f"{name}.npy", x)
         tensorflow[name] = np.asarray(model(x))
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+        shaken = np.asarray(model(x * np.float32(1 + 1e-6)))  # what rounding alone does: 1e-4 of the range in SEResNet50
+        rounding[name] = np.abs(shaken - tensorflow[name]).max()
+    unoptimised = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes most of the time
+    environment = {**os.environ, **unoptimised, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", textwrap.dedent(JAX), str(tmp_path), json.dumps(SHORTER), *SMALLEST]
     subprocess.run(command, check=True, env=environment)
     jax = np.load(tmp_path / "jax.npz")
-    differences = {name: np.abs(jax[name] - expected).max() / np.ptp(expected) for name, expected in tensorflow.items()}
     assert min(map(np.ptp, tensorflow.values())) > 0.1
-    assert max(differences.values()) <= 1e-4, differences
+    differences = {name: np.abs(jax[name] - expected).max() for name, expected in tensorflow.items()}
+    allowed = {name: 1e-4 * np.ptp(expected) + 2 * rounding[name] for name, expected in tensorflow.items()}
+    assert {name: found for name, found in differences.items() if found > allowed[name]} == {}
