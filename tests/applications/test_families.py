@@ -360,7 +360,7 @@ def test_jax_gives_the_same_logits(tmp_path, randomize):
         model.save_weights(tmp_path / f"{name}.weights.h5")
         np.save(tmp_path / f"{name}.npy", x)
         tensorflow[name] = np.asarray(model(x))
-        shaken = np.asarray(model(x * np.float32(1 + 1e-6)))  # what rounding alone does: 1e-4 of the range in SEResNet50
+        shaken = np.asarray(model(x * np.float32(1 + 1e-6)))  # rounding alone: 1e-4 of the range in SEResNet50
         rounding[name] = np.abs(shaken - tensorflow[name]).max()
     unoptimised = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes most of the time
     environment = {**os.environ, **unoptimised, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
