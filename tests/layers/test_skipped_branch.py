@@ -1,6 +1,11 @@
 """Branches that stochastic depth drops: not computed, with the outcome of the rule written out by hand."""
 
+import json
+import os
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -217,3 +222,14 @@ def test_a_graph_without_stochastic_depth_at_its_end_is_an_error():
     image = keras.Input((4, 4, 1))
     with pytest.raises(KerasVisionError, match="ends in relu"):
         SkippedBranch(image, layers.ReLU(name="relu")(image))
+
+
+def test_each_replica_drops_as_it_has_drawn():
+    """Where one replica drops the branch, the gradient is the other's alone; dropped by both, no weight moves."""
+    program = Path(__file__).with_name("skipped_branch_program.py")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["replicas"] == 2
+    np.testing.assert_allclose(found["differences"], 0, atol=1e-6)
