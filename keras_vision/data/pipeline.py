@@ -146,6 +146,9 @@ class Pipeline:
     def _batches(self, number: Any, start: Any) -> tf.data.Dataset:
         order, seeds = tf.numpy_function(self._order, [number, start], (tf.int64, tf.int32))
         order, seeds = tf.ensure_shape(order, [None]), tf.ensure_shape(seeds, [None, 2])
+        if self._is_ready():
+            places = tf.data.Dataset.from_tensor_slices((order, seeds)).batch(self.batch_size, self.drop_remainder)
+            return places.map(self._taken, tf.data.AUTOTUNE)
         places = tf.data.Dataset.from_tensor_slices((tf.range(tf.size(order)), order, seeds))
         calls = self.parallel or os.cpu_count() or 1  # tf.data.AUTOTUNE often stays at one for minutes
         images = places.map(self._read, calls).ignore_errors()
@@ -178,6 +181,18 @@ class Pipeline:
         order = np.random.default_rng([self.seed, int(number), 0]).permutation(images)
         seeds = np.random.default_rng([self.seed, int(number), 1]).integers(2**31, size=(images, 2), dtype=np.int32)
         return order[mine][start:], seeds[mine][start:]
+
+    def _is_ready(self) -> bool:
+        """Whether a batch of pixels and targets can be taken out at once, as nothing is done to single images."""
+        spec, shape = self.preprocessing, self._source.shape
+        whole = shape is not None and spec.size == shape[:2] and spec.resize_shorter in (None, min(spec.size))
+        return whole and self.augment is None and not isinstance(self.images, SegmentedImages | EdgeImages)
+
+    @_as_written
+    def _taken(self, positions: Any, seeds: Any) -> tuple[Any, Any]:
+        """A batch of `_is_ready` images."""
+        pixels = in_channels(self._source.fetch(positions), self.preprocessing.channels)
+        return self._finished(tf.cast(pixels, tf.float32), self._target(positions, None), seeds)
 
     @_as_written
     def _read(self, place: Any, position: Any, seed: Any) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ class Source(NamedTuple):
         read: position to what `open_image` takes: bytes, or pixels.
         name: position to what messages call it.
         key: position to what tells its content from all others, which changes if the file does.
+        shape: of the pixels, if it is that of all images and `fetch` takes several positions `(n,)` at a time; or None.
     """
 
     fetch: Callable[[Any], Any]
@@ -34,6 +36,7 @@ class Source(NamedTuple):
     read: Callable[[int], bytes | np.ndarray]
     name: Callable[[int], str]
     key: Callable[[int], str]
+    shape: tuple[int, int, int] | None = None
 
 
 def source_of(sources: Sequence[Any], cache: str | os.PathLike | None = None) -> Source:
@@ -96,16 +99,15 @@ def _arrays(sources: Sequence[np.ndarray]) -> Source:
         array = sources[position]
         return array[..., None] if array.ndim == 2 else array
 
+    def by_python(position: Any) -> Any:
+        found = tf.numpy_function(pixels, [position], tf.uint8)
+        return tf.ensure_shape(found, [None, None, None])
+
+    fetch, shape = by_python, None
     if len({array.shape for array in sources}) == 1:  # in one piece, where no Python is needed to take one out
         stacked = tf.constant(np.stack([pixels(i) for i in range(len(sources))]))
-        fetch = stacked.__getitem__
-    else:
-
-        def fetch(position: Any) -> Any:
-            found = tf.numpy_function(pixels, [position], tf.uint8)
-            return tf.ensure_shape(found, [None, None, None])
-
-    return Source(fetch, False, sources.__getitem__, lambda i: f"image {i}", lambda i: f"image {i}")
+        fetch, shape = partial(tf.gather, stacked), tuple(stacked.shape[1:])
+    return Source(fetch, False, sources.__getitem__, lambda i: f"image {i}", lambda i: f"image {i}", shape)
 
 
 def _cached(source: Source, cache: str | os.PathLike | None) -> Source:

@@ -50,6 +50,28 @@ def test_a_cache_tells_equal_names_apart_and_sees_changed_files(tmp_path, monkey
         assert values(kv.data.Pipeline(images_of(["1.png"]), SPEC, 1, cache=tmp_path / "cache")) == [value]
 
 
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("settings", [{}, dict(seed=3), dict(seed=3, shard=(1, 2), drop_remainder=True)])
+def test_batches_of_arrays_are_those_of_files(colours, settings, tmp_path):
+    """Arrays of the network's size are taken out in batches, files one by one."""
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3)[: 3 + (colours == 3)], np.uint8)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    spec = Preprocessing((8, 8), None, mean=(10.0, 20.0, 30.0), std=(2.0, 3.0, 4.0))
+    sources = list(pixels), sorted(tmp_path.glob("*.png"))
+    arrays, files = (
+        kv.data.Pipeline(kv.data.LabelledImages(source, np.arange(7), tuple("abcdefg")), spec, 2, **settings)
+        for source in sources
+    )
+    for epoch, start in ((0, 0), (1, 2)):
+        found, expected = (list(p.epoch(epoch, start).as_numpy_iterator()) for p in (arrays, files))
+        assert len(found) == len(expected) == arrays.steps - start // 2
+        for one, other in zip(found, expected, strict=True):
+            assert one[0].dtype == other[0].dtype
+            np.testing.assert_allclose(one[0], other[0], rtol=1e-6)
+            np.testing.assert_array_equal(one[1], other[1])
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_png_files_are_upright_with_their_masks(orientation, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 6, 3), np.uint8)
