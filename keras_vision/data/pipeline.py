@@ -192,7 +192,8 @@ class Pipeline:
     def _taken(self, positions: Any, seeds: Any) -> tuple[Any, Any]:
         """A batch of `_is_ready` images."""
         pixels = in_channels(self._source.fetch(positions), self.preprocessing.channels)
-        return self._finished(tf.cast(pixels, tf.float32), self._target(positions, None), seeds)
+        targets = self._target(positions, lambda size: CentreCrop()(size, self.preprocessing.size))
+        return self._finished(tf.cast(pixels, tf.float32), targets, seeds)
 
     @_as_written
     def _read(self, place: Any, position: Any, seed: Any) -> tuple[Any, ...]:
