@@ -11,7 +11,7 @@ B-LeNet 99.25 % at 5.4 times the speed on a CPU, T = 0.025; AlexNet 78.38 %, B-A
 
 The losses of the first and last classifier count 1.0 and 0.3, which gained a point over equal ones in the paper; the
 one between counts 0.5 (not published). Thresholds are searched on a tenth of the training images, which is left out of
-training; of equally cheap ones those are kept that cost at most `LOSS` of the main line's accuracy there.
+training: the cheapest at which no less is right there than of the main line alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from keras_vision.training.loop import train
 from keras_vision.training.recipes.data_sets import training_and_validation
 from keras_vision.training.run_folder import METRICS, MODEL, claim
 
-STAGES, LOSS, HELD_OUT = "stages", 0.001, 0.1
+STAGES, HELD_OUT = "stages", 0.1
 SNAPSHOTS = ("main.npz", "joint.npz")
 
 
@@ -173,7 +173,7 @@ def judged(main: VisionModel, model: VisionModel, held_out: LabelledImages, test
     probabilities = never.probabilities(x)
     reached = float(np.mean(main.predict(x, verbose=0).argmax(1) == y))
     curve = exit_curve(probabilities, y, costs)
-    plan = search_exits(probabilities, y, costs, min(reached - LOSS, curve[-1].accuracy))
+    plan = search_exits(probabilities, y, costs, min(reached, curve[-1].accuracy))
     found = EarlyExit(model, plan.thresholds).predict(test_x)
     shares = np.bincount(found.exits, minlength=len(costs)) / len(test_y)
     return BranchyOutcome(
