@@ -67,7 +67,7 @@ def main() -> None:
     images, labels = branchynet.arrays(training_and_validation(options.data, recipe.seed)[1], model)
     line = keras.Model(model.input, model.outputs[0])
     line.jit_compile = False
-    console, table = Console(width=100), Table(f"{options.network}, batches of {BATCH}")
+    console, table = Console(width=100), Table(title=f"{options.network}, batches of {BATCH}")
     for column in ("thresholds", "accuracy", "by exit", "fewer multiply-adds", "images/s", "ratio of time"):
         table.add_column(column)
     plans = [found["plan"], *found["curve"][:: max(1, len(found["curve"]) // 6)]]
