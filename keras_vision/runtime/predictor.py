@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import zipfile
@@ -16,9 +17,11 @@ from PIL import Image
 from keras_vision.errors import KerasVisionError
 from keras_vision.runtime.images import Source, open_image
 from keras_vision.runtime.preprocessing import Preprocessing
+from keras_vision.runtime.quantized import to_tensor, to_values
 
 CARD_FILE = "card.json"
 LABELS_FILE = "labels.txt"
+SHA256, SIZE = "sha256", "bytes"  # in the card's file: of what stands before it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Predictor:
                 f"{path} takes {tuple(self._input['shape'])} and gives {[tuple(o['shape']) for o in outputs]}; "
                 f"a classifier with this preprocessing takes {shape} and gives the scores of its classes."
             )
-        self._output = outputs[0]["index"]
+        self._output = outputs[0]
         self.classes = int(outputs[0]["shape"][1])
         if self.labels is not None and len(self.labels) != self.classes:
             raise KerasVisionError(f"{len(self.labels)} labels for the {self.classes} classes of {path}.")
@@ -106,12 +109,13 @@ class Predictor:
         """The model's raw output `(1, classes)` for a prepared input `(1, h, w, c)` of the file's type."""
         self._interpreter.set_tensor(self._input["index"], tensor)
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output)
+        return self._interpreter.get_tensor(self._output["index"])
 
     def _probabilities(self, image: Image.Image) -> np.ndarray:
         pixels = self.preprocessing.pixels(image)
-        tensor = pixels if self._input["dtype"] == np.uint8 else self.preprocessing.normalize(pixels)
-        scores = self.run(tensor[None])[0]
+        raw = self._input["dtype"] == np.uint8 and not self._input["quantization"][0]  # takes pixels as they are
+        tensor = pixels if raw else to_tensor(self.preprocessing.normalize(pixels), self._input)
+        scores = to_values(self.run(tensor[None])[0], self._output)
         return softmax(scores) if self.card.get("output") == "logit" else scores
 
 
@@ -140,7 +144,7 @@ def read_metadata(path: Path) -> tuple[dict, Preprocessing | None, tuple[str, ..
     """The card, the preprocessing and the labels packed at the end of the file; empty where there are none.
 
     Raises:
-        KerasVisionError: the file cannot be read.
+        KerasVisionError: the file cannot be read, or is not as it was written.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -153,5 +157,10 @@ def read_metadata(path: Path) -> tuple[dict, Preprocessing | None, tuple[str, ..
         return {}, None, None
     if not isinstance(stored, dict):
         return {}, None, labels
+    if SHA256 in stored:
+        with path.open("rb") as stream:
+            found = hashlib.sha256(stream.read(int(stored[SIZE]))).hexdigest()
+        if found != stored[SHA256]:
+            raise KerasVisionError(f"{path}: damaged, or changed since it was exported; its hash is another one.")
     spec = stored.get("preprocessing")
     return stored.get("card", {}), Preprocessing.from_dict(spec) if spec else None, labels
