@@ -19,12 +19,12 @@ from keras_vision.export.form import Form
 from keras_vision.export.generator import generator_to_litert
 from keras_vision.export.metadata import add_metadata
 from keras_vision.export.parity import (
-    AGREEMENT,
     Parity,
     check_exportable,
     compare,
     compare_quantized,
     named_outputs,
+    required,
     sample_pixels,
 )
 from keras_vision.export.portable import portable
@@ -137,7 +137,7 @@ def _checked(
     """The file against the Keras model: quantised on the photographs, else on pixels of the model's sizes."""
     what, how = f"the LiteRT file of {model.name}", dict(in_graph=form.in_graph, flex=form.flex)
     if form.quantize is not None and given is not None:
-        least = agreement or model.card.agreement.get(form.quantize, AGREEMENT)
+        least = required(model, form.quantize, agreement)
         return compare_quantized(
             *both_outputs(model, file, given, **how), model.card, f"{what} as {form.quantize}", least
         )

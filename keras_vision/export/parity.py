@@ -100,6 +100,11 @@ def compare_quantized(reference: Any, candidate: Any, card: ModelCard, what: str
     return parity
 
 
+def required(model: VisionModel, form: str, stated: float | None) -> float:
+    """Least share of equal answers: as stated, else the card's for this form of these weights, else `AGREEMENT`."""
+    return model.card.agreement.get(form, AGREEMENT) if stated is None else stated
+
+
 def measure(reference: Any, candidate: Any, card: ModelCard, what: str) -> Parity:
     """How far two sets of outputs are apart, whatever is allowed; of several outputs, the one that is furthest.
 

@@ -17,7 +17,7 @@ from keras_vision.export.latency import latencies
 from keras_vision.export.layer_errors import layer_errors
 from keras_vision.export.litert import to_litert
 from keras_vision.export.operations import contents
-from keras_vision.export.parity import AGREEMENT, compare, compare_quantized, measure, sample_pixels
+from keras_vision.export.parity import compare, compare_quantized, measure, required, sample_pixels
 from keras_vision.export.portable import portable
 from keras_vision.export.running import both_outputs
 from keras_vision.model import VisionModel
@@ -108,7 +108,7 @@ def examine(
     found = contents(path)
     given = _images(model, data, images)
     in_graph = read_metadata(path)[1] != model.preprocessing
-    least = agreement or model.card.agreement.get(found.form, AGREEMENT)
+    least = required(model, found.form, agreement)
     parity, failure = _parity(model, path, found.form, given, in_graph, least if data is not None else None, found.flex)
     with tempfile.TemporaryDirectory() as folder:
         reference = path

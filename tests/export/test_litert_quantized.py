@@ -202,7 +202,7 @@ def test_a_recurrent_network_as_int8_is_one_clear_error(model, tmp_path):
     x = keras.layers.Reshape((48, 192))(inputs)
     net = VisionModel(inputs, keras.layers.Dense(3, "softmax")(keras.layers.LSTM(4)(x))).with_card(model.card)
     images = np.random.default_rng(0).normal(size=(3, 48, 64, 3)).astype(np.float32)
-    with pytest.raises(ExportError, match="the converter crashed|does not convert"):
+    with pytest.raises(ExportError, match=r"the converter crashed|does not convert"):
         to_litert(net, tmp_path / "model.tflite", quantize="int8", representative=images, agreement=0.3)
     assert list(tmp_path.iterdir()) == []
     to_litert(net, tmp_path / "float.tflite")  # in the same process, which goes on

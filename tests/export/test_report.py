@@ -71,7 +71,7 @@ def test_a_float_report_holds_the_bound_of_float32(model, tmp_path):
 
 
 def test_json_html_and_terminal_say_the_same(report, tmp_path, capsys):
-    path, found = report
+    _, found = report
     as_json, as_html = write_report(found, tmp_path / "model.tflite")
     document = json.loads(as_json.read_text())
     assert document["agreement"] == found.agreement
