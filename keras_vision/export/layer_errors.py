@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from keras_vision.export.operations import contents
 from keras_vision.runtime.quantized import to_tensor, to_values
 
 
@@ -20,7 +22,10 @@ def layer_errors(floating: Path, quantised: Path, inputs: Sequence[np.ndarray]) 
         floating, quantised: two files of one network.
         inputs: real values, as the files take them, `(1, h, w, c)` each.
     """
-    runs = [Interpreter(model_path=str(file), experimental_preserve_all_tensors=True) for file in (floating, quantised)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Warning: Enabling `experimental_preserve_all_tensors`")  # of the memory
+        runs = [Interpreter(str(file), experimental_preserve_all_tensors=True) for file in (floating, quantised)]
+    outputs = [{operation.output for operation in contents(file).operations} for file in (floating, quantised)]
     squares: dict[str, list[float]] = {}
     for image in inputs:
         for run in runs:
@@ -30,7 +35,7 @@ def layer_errors(floating: Path, quantised: Path, inputs: Sequence[np.ndarray]) 
             run.allocate_tensors()
             run.set_tensor(detail["index"], to_tensor(image, detail))
             run.invoke()
-        expected, got = (_activations(run) for run in runs)
+        expected, got = (_activations(run, names) for run, names in zip(runs, outputs, strict=True))
         for name in expected.keys() & got.keys():
             if expected[name].shape == got[name].shape:
                 gap, scale = expected[name] - got[name], expected[name]
@@ -41,21 +46,22 @@ def layer_errors(floating: Path, quantised: Path, inputs: Sequence[np.ndarray]) 
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def _activations(run: Interpreter) -> dict[str, np.ndarray]:
-    """Values between the layers, by the layers' names."""
+def _activations(run: Interpreter, outputs: Collection[str]) -> dict[str, np.ndarray]:
+    """Values between the layers, by the layers' names; the last operation of a layer counts."""
     found = {}
     for detail in run.get_tensor_details():
-        if len(detail["shape"]) < 2 or detail["shape_signature"][0] not in (1, -1):
+        if detail["name"] not in outputs or len(detail["shape"]) < 2:
             continue
         try:
             tensor = run.get_tensor(detail["index"])
-        except ValueError:  # constants and scratch memory that were never allocated
+        except ValueError:  # memory that was never allocated
             continue
         if np.issubdtype(tensor.dtype, np.floating) or detail["quantization"][0]:
-            found[_short(detail["name"])] = to_values(tensor, detail).astype(np.float32)
+            found[_layer(detail["name"])] = to_values(tensor, detail).astype(np.float32)
     return found
 
 
-def _short(name: str) -> str:
-    """A layer's name out of a tensor's, "net_1/conv1_1/Relu;net_1/conv1_1/BiasAdd;..."; fused parts come after ";"."""
-    return name.split(";")[0].rpartition("/")[0].rpartition("/")[2] or name.split(";")[0]
+def _layer(name: str) -> str:
+    """A layer's name out of a tensor's, such as "hed_1/conv1_1/Relu;hed_1/conv1_1/BiasAdd": Keras adds the "_1"."""
+    first = name.split(";")[0].removesuffix("_int8")  # the converter's, of what is float32 outside
+    return first.rpartition("/")[0].rpartition("/")[2].removesuffix("_1") or first
