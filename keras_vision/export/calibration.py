@@ -32,7 +32,8 @@ def calibration_images(data: Any, model: VisionModel, most: int) -> list[np.ndar
     """
     if most < 1:
         raise ExportError(f"images={most}; give how many images to calibrate on, at least 1.")
-    spec, found = model.preprocessing, []
+    spec = model.preprocessing
+    found: list[np.ndarray] = []
     shape = keras.tree.flatten(model.inputs)[0].shape[1:]
     for image in _photographs(Path(data), spec, most) if isinstance(data, str | os.PathLike) else _arrays(data):
         if len(found) == most:
