@@ -23,7 +23,7 @@ ALLOWED = {
     "errors": set(),
     "files": {"errors"},
     "journal": {"errors"},
-    "runtime": {"errors"},
+    "runtime": {"errors", "files"},
     "registry": {"errors", "runtime"},
     "ops": {"errors", "journal"},
     "layers": BELOW_LAYERS,

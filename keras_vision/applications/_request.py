@@ -166,4 +166,5 @@ class Request:
             weights=known,
             loaded=source,
             deviations=self.family.deviations,
+            agreement=file.agreement if file else {},
         )

@@ -11,11 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_vision.cli.convert import convert
+from keras_vision.cli.trained import fetch, verify
 
 COLUMNS = ("model", "paper", "input", "parameters", "multiply-adds", "weights")
 
-models = typer.Typer(help="List models, show the card of one, convert weights.", no_args_is_help=True)
-models.command()(convert)
+models = typer.Typer(
+    help="List models, show the card of one, convert weights, fetch trained ones.", no_args_is_help=True
+)
+for command in (convert, fetch, verify):
+    models.command()(command)
 
 
 @models.command("list")

@@ -1,22 +1,34 @@
-"""LiteRT (TFLite) files with builtin ops only, their preprocessing described in the file, checked against the model."""
+"""LiteRT (TFLite) files, float or quantised, their preprocessing described in the file, checked against the model."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 
 from keras_vision.errors import ExportError
+from keras_vision.export.calibration import as_pixels, calibration_images
+from keras_vision.export.child import to_lite
+from keras_vision.export.form import Form
 from keras_vision.export.generator import generator_to_litert
 from keras_vision.export.metadata import add_metadata
-from keras_vision.export.parity import Parity, check_exportable, compare, named_outputs, sample_pixels
+from keras_vision.export.parity import (
+    Parity,
+    check_exportable,
+    compare,
+    compare_quantized,
+    named_outputs,
+    required,
+    sample_pixels,
+)
 from keras_vision.export.portable import portable
+from keras_vision.export.running import both_outputs
 from keras_vision.files import whole_file
 from keras_vision.model import VisionModel, normalize
 
@@ -27,13 +39,21 @@ def to_litert(
     model: VisionModel,
     path: str | os.PathLike,
     *,
+    quantize: str | None = None,
+    representative: Any = None,
+    images: int = 200,
+    io: str = "float32",
+    agreement: float | None = None,
     preprocessing: bool = False,
     uint8_input: bool = False,
+    batch: int | None = 1,
+    flex: bool = False,
     overwrite: bool = False,
 ) -> Parity:
-    """Write a float32 LiteRT file for one image at a time and prove that it computes what the model computes.
+    """Write a LiteRT file and prove that it computes what the model computes.
 
-    Labels, card and normalisation go into the file as LiteRT metadata, which `runtime.Predictor` reads.
+    Labels, card and normalisation go into the file as LiteRT metadata, which `runtime.Predictor` reads. The conversion
+    runs in a process of its own.
 
     A `layers.DenseCRF` goes into the file as its reference in builtin operations, with which the
     file is compared then (`portable`). Of a network that draws, see `generator_to_litert`.
@@ -42,35 +62,50 @@ def to_litert(
         model: with a fixed input size; or with an open one, if it gives a map `(n, h, w, k)` of classes or edges, and
             then the file takes images of any size (`runtime.DensePredictor`).
         path: file to write, usually `.tflite`.
+        quantize: None for float32; "float16" stores weights in half the bytes; "dynamic" stores them in a quarter and
+            computes with 8 bits where it can; "int8" also fixes the ranges of what lies between layers.
+        representative: photographs to calibrate "int8" on and to compare any quantised file on, as of
+            `calibration_images`: not those it is tested on later.
+        images: how many of them to take.
+        io: of "int8", what the file takes and gives: "float32", "int8" or "uint8".
+        agreement: least share of images (of maps: pixels) of `representative` with the Keras model's answer; by default
+            what the card states for this form of these weights, else 98 %.
         preprocessing: take RGB pixels in 0–255 and normalise in the graph; resizing stays with the caller.
         uint8_input: take them as uint8; implies `preprocessing`.
+        batch: images at a time; None for any number, for which the input is resized.
+        flex: let TensorFlow's own operations into the file where LiteRT lacks them. `export.contents` lists them; the
+            runtime of this package does not run such a file, so it is compared through TensorFlow's interpreter.
         overwrite: replace an existing file.
 
     Returns:
-        The parity check.
+        The parity check: against 1e-4 of the range of the outputs for float32, and against the least agreement for
+        quantised files. Of those that were given no photographs only the mean difference is held, to 5 % of the range.
 
     Raises:
-        ExportError: open input size of a classifier, an op LiteRT lacks, or outputs that differ; nothing is written.
+        ExportError: open input size of a classifier, an op LiteRT lacks, no or unfit calibration images, weights that
+            are not finite, a crash of the converter, or outputs that differ; nothing is written.
         KerasVisionError: the file exists, or cannot be written.
     """
+    form = Form(quantize, io, preprocessing or uint8_input, uint8_input, batch, flex)
     check_exportable(model)
     if model.card.task == "generation":
-        if preprocessing or uint8_input:
-            raise ExportError(f"{model.name} takes codes, not images; leave preprocessing and uint8_input out.")
-        return generator_to_litert(model, path, overwrite=overwrite)
+        if form.in_graph or form.flex or batch != 1:
+            raise ExportError(f"{model.name} takes codes, not images; leave preprocessing, batch and flex out.")
+        return generator_to_litert(model, path, quantize=quantize, overwrite=overwrite)
     model = portable(model)
     shape = keras.tree.flatten(model.inputs)[0].shape[1:]
     if None in shape and not _gives_maps(model):
         raise ExportError(
             f"{model.name} takes {shape}; LiteRT needs a fixed size: build it with input_shape=(h, w, c)."
         )
-    in_graph = preprocessing or uint8_input
+    if representative is None and quantize == "int8":
+        raise ExportError("int8 needs photographs to calibrate on: give representative=, a folder or a tf.data set.")
+    given = None if representative is None else calibration_images(representative, model, images)
     with whole_file(path, overwrite) as file:
-        file.write_bytes(_convert(model, (1, *shape), in_graph, uint8_input))
-        spec = model.preprocessing.without_normalization() if in_graph else model.preprocessing
+        file.write_bytes(_converted(model, shape, form, given or ()))
+        spec = model.preprocessing.without_normalization() if form.in_graph else model.preprocessing
         add_metadata(file, model, spec)
-        found = [_check(model, file, in_graph, size) for size in _sizes(model, shape)]
-        return max(found, key=lambda parity: parity.max_difference / (parity.bound or 1.0))
+        return _checked(model, file, form, given, agreement)
 
 
 def _gives_maps(model: VisionModel) -> bool:
@@ -79,37 +114,46 @@ def _gives_maps(model: VisionModel) -> bool:
     return dense and model.card.output != "features"
 
 
-def _sizes(model: VisionModel, shape: tuple[int | None, ...]) -> tuple[tuple[int, int], ...]:
-    """Heights and widths to compare at: the model's, or, if it is open, two of which one fits no stride."""
-    return _OPEN_SIZES if None in shape else (model.preprocessing.size,)
-
-
-def _convert(model: VisionModel, shape: tuple[int | None, ...], in_graph: bool, uint8_input: bool) -> bytes:
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8 if uint8_input else tf.float32, name="image")])
+def _converted(
+    model: VisionModel, shape: tuple[int | None, ...], form: Form, calibration: Sequence[np.ndarray]
+) -> bytes:
+    @tf.function(input_signature=[tf.TensorSpec((form.batch, *shape), form.graph_input, name="image")])
     def serve(image: Any) -> dict[str, Any]:
-        x = normalize(image, model.preprocessing) if in_graph else image
+        x = normalize(image, model.preprocessing) if form.in_graph else image
         return named_outputs(model, model(x, training=False))
 
     module = tf.Module()  # tracks the variables, so that the converter can freeze them
     module.tracked, module.serve = [variable.value for variable in model.variables], serve
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], module)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    try:
-        return converter.convert()
-    except Exception as error:  # the converter's own ConverterError is not public
-        raise ExportError(f"{model.name} does not convert to LiteRT's builtin ops: {error}") from error
+    fed = as_pixels(calibration, model.preprocessing, corner=True) if form.in_graph else iter(calibration)
+    return to_lite(
+        serve, module, model.name, quantize=form.quantize, takes=form.takes, gives=form.gives, calibration=fed,
+        flex=form.flex,
+    )  # fmt: skip
 
 
-def _check(model: VisionModel, file: Path, in_graph: bool, size: tuple[int, int]) -> Parity:
-    interpreter = Interpreter(model_path=str(file), num_threads=os.cpu_count())
-    run = interpreter.get_signature_runner()
-    dtype = run.get_input_details()["image"]["dtype"]
-    spec = dataclasses.replace(model.preprocessing, size=size, resize_shorter=None)
-    expected, got = [], []
-    for pixels in sample_pixels(spec)[:, None]:
-        normalized = spec.normalize(pixels)
-        expected.append(named_outputs(model, model(normalized, training=False)))
-        got.append(run(image=pixels.astype(dtype) if in_graph else normalized))
-    names = list(expected[0])
-    reference, candidate = ([np.concatenate([row[name] for row in rows]) for name in names] for rows in (expected, got))
-    return compare(reference, candidate, f"the LiteRT file of {model.name}")
+def _checked(
+    model: VisionModel, file: Path, form: Form, given: Sequence[np.ndarray] | None, agreement: float | None
+) -> Parity:
+    """The file against the Keras model: quantised on the photographs, else on pixels of the model's sizes."""
+    what, how = f"the LiteRT file of {model.name}", dict(in_graph=form.in_graph, flex=form.flex)
+    if form.quantize is not None and given is not None:
+        least = required(model, form.quantize, agreement)
+        return compare_quantized(
+            *both_outputs(model, file, given, **how), model.card, f"{what} as {form.quantize}", least
+        )
+    found = []
+    for images in _samples(model):
+        pair = both_outputs(model, file, images, **how)
+        if form.quantize is None:
+            found.append(compare(*pair, what))
+        else:
+            found.append(compare_quantized(*pair, model.card, f"{what} as {form.quantize}", None))
+    return max(found, key=lambda parity: parity.max_difference / (parity.bound or 1.0))
+
+
+def _samples(model: VisionModel) -> list[Sequence[np.ndarray]]:
+    """Images at the model's size, or, if it is open, at two of which one fits no stride."""
+    spec = model.preprocessing
+    sizes = _OPEN_SIZES if None in keras.tree.flatten(model.inputs)[0].shape[1:] else (spec.size,)
+    specs = [dataclasses.replace(spec, size=size, resize_shorter=None) for size in sizes]
+    return [list(s.normalize(sample_pixels(s))[:, None]) for s in specs]

@@ -5,9 +5,10 @@ Source: TensorFlow Lite's metadata schema, version 1.5 (tables and field numbers
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from keras_vision.model import VisionModel
-from keras_vision.runtime.predictor import CARD_FILE, LABELS_FILE
+from keras_vision.runtime.predictor import CARD_FILE, LABELS_FILE, SHA256, SIZE
 from keras_vision.runtime.preprocessing import Preprocessing
 
 _FIELD = b"TFLITE_METADATA"
@@ -36,9 +37,6 @@ def add_metadata(file: Path, model: VisionModel, preprocessing: Preprocessing) -
         model: gives the card and the labels.
         preprocessing: what is left to do before the file's input.
     """
-    packed = {CARD_FILE: json.dumps({"card": model.card.to_dict(), "preprocessing": preprocessing.to_dict()}, indent=1)}
-    if model.labels is not None:
-        packed[LABELS_FILE] = "\n".join(model.labels)
     content = flatbuffer_utils.read_model(str(file))
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(encode(describe(model, preprocessing)), np.uint8)
@@ -46,6 +44,22 @@ def add_metadata(file: Path, model: VisionModel, preprocessing: Preprocessing) -
     content.buffers.append(buffer)
     content.metadata = [*(content.metadata or []), entry]
     flatbuffer_utils.write_model(content, str(file))
+    pack(file, {"card": model.card.to_dict(), "preprocessing": preprocessing.to_dict()}, model.labels)
+
+
+def pack(file: Path, facts: Mapping[str, Any], labels: Sequence[str] | None = None) -> None:
+    """Append card and labels to a LiteRT file as a ZIP archive, with the hash of what was there before.
+
+    Args:
+        file: the file.
+        facts: for `CARD_FILE`.
+        labels: for `LABELS_FILE`.
+    """
+    content = file.read_bytes()
+    whole = {SHA256: hashlib.sha256(content).hexdigest(), SIZE: len(content)}
+    packed = {CARD_FILE: json.dumps({**facts, **whole}, indent=1)}
+    if labels is not None:
+        packed[LABELS_FILE] = "\n".join(labels)
     with zipfile.ZipFile(file, "a") as archive:
         for name, text in packed.items():
             archive.writestr(zipfile.ZipInfo(name), text)  # a fixed date: the same model gives the same bytes

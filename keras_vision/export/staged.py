@@ -15,6 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from keras_vision.early_exit import Stage, checked_thresholds, stages
 from keras_vision.errors import ExportError
+from keras_vision.export.child import to_lite
 from keras_vision.export.parity import Parity, check_exportable, compare, sample_pixels
 from keras_vision.files import whole_folder
 from keras_vision.model import VisionModel
@@ -83,12 +84,7 @@ def _converted(stage: Stage) -> bytes:
 
     module = tf.Module()  # tracks the variables, so that the converter can freeze them
     module.tracked, module.serve = [variable.value for variable in stage.model.variables], serve
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], module)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    try:
-        return converter.convert()
-    except Exception as error:  # the converter's own ConverterError is not public
-        raise ExportError(f"{stage.model.name} does not convert to LiteRT's builtin ops: {error}") from error
+    return to_lite(serve, module, stage.model.name)
 
 
 def _checked(model: VisionModel, cut: Sequence[Stage], folder: Path, files: Sequence[str]) -> Parity:

@@ -13,6 +13,7 @@ from keras_vision.errors import KerasVisionError
 from keras_vision.runtime.images import Source, open_image
 from keras_vision.runtime.predictor import open_interpreter, read_metadata
 from keras_vision.runtime.preprocessing import Preprocessing, resized_size
+from keras_vision.runtime.quantized import to_tensor, to_values
 from keras_vision.runtime.tiles import Predict, predict_tiles
 
 
@@ -64,7 +65,7 @@ class DensePredictor:
         self.size: tuple[int, int] | None = None if -1 in takes[1:3] else (takes[1], takes[2])
         self.maps: int = gives[0][3]
         self._shape: tuple[int, ...] = ()  # the input's that is allocated
-        self._output = outputs[0]["index"]
+        self._output = outputs[0]
         if self.labels is not None and len(self.labels) != self.maps:
             raise KerasVisionError(f"{len(self.labels)} labels for the {self.maps} maps of {path}.")
 
@@ -86,7 +87,7 @@ class DensePredictor:
         )
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
-        """The network's raw output `(n, h, w, k)` for a prepared input `(n, h, w, c)`.
+        """The network's scores `(n, h, w, k)` for a prepared input `(n, h, w, c)`, real values on both sides.
 
         Raises:
             KerasVisionError: the network cannot take this size.
@@ -95,13 +96,13 @@ class DensePredictor:
             if tensor.shape != self._shape:
                 self._interpreter.resize_tensor_input(self._input["index"], tensor.shape, strict=self.size is None)
                 self._interpreter.allocate_tensors()
-            self._interpreter.set_tensor(self._input["index"], tensor.astype(self._input["dtype"]))
+            self._interpreter.set_tensor(self._input["index"], to_tensor(tensor, self._input))
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             self._shape = ()
             raise KerasVisionError(f"{self.path} cannot take an input {tensor.shape} ({error}).") from error
         self._shape = tensor.shape
-        return self._interpreter.get_tensor(self._output)
+        return to_values(self._interpreter.get_tensor(self._output["index"]), self._output)
 
 
 def dense_probabilities(

@@ -1,6 +1,7 @@
 """The command line as a user runs it: in a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,32 @@ def test_export_writes_both_formats_and_says_how_exact(model, tmp_path):
     assert (tmp_path / "out.tflite").read_bytes() == (model / "model.tflite").read_bytes()
     assert run("export", model / "model.keras", tmp_path / "saved").returncode == 0
     assert (tmp_path / "saved/saved_model.pb").exists()
+
+
+def test_export_quantises_with_a_report(model, tmp_path):
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)):
+        Image.fromarray(pixels).resize((60, 60), Image.Resampling.BICUBIC).save(photographs / f"{number}.png")
+    out = tmp_path / "out.tflite"
+    options = ["--quantize", "int8", "--calibrate", photographs, "--agreement", "0.5", "--uint8", "--report"]
+    done = run("export", model / "model.keras", out, *options, env={**os.environ, "COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr
+    assert "of 10 photographs" in done.stdout
+    assert json.loads((tmp_path / "out.tflite.report.json").read_text())["fully_quantised"] is True
+    assert (tmp_path / "out.tflite.report.html").stat().st_size > 1000
+    again = run("export", model / "model.keras", out, *options)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    for bad, message in [
+        (["--quantize", "int8"], "needs photographs"),
+        (["--io", "int8"], "goes with quantize='int8'"),
+        (["--quantize", "int8", "--calibrate", tmp_path / "none"], "no such file or folder"),
+    ]:
+        done = run("export", model / "model.keras", tmp_path / "other.tflite", *bad)
+        assert done.returncode == 1
+        assert message in done.stderr
+    assert not (tmp_path / "other.tflite").exists()
 
 
 def test_a_damaged_keras_file_is_one_clear_error(model, tmp_path):

@@ -77,3 +77,19 @@ def test_an_unreadable_image_is_an_image_error(path, tmp_path):
     (tmp_path / "text.jpg").write_text("hello")
     with pytest.raises(ImageError, match=r"text\.jpg: not an image"):
         Predictor(path).classify(tmp_path / "text.jpg")
+
+
+def test_many_images_run_in_threads_in_their_order(path):
+    images = list(np.random.default_rng(0).integers(0, 256, (45, 60, 60, 3), dtype=np.uint8))
+    alone, several = (Predictor(path, threads=threads).predict(iter(images)) for threads in (1, 3))
+    np.testing.assert_allclose(several, alone, atol=1e-6)
+    with pytest.raises(ImageError, match="not an image"):
+        Predictor(path, threads=3).predict([*images, b"hello"])
+
+
+def test_a_file_that_was_changed_is_one_clear_error(path, tmp_path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1  # a weight: nothing else would notice
+    (tmp_path / "model.tflite").write_bytes(content)
+    with pytest.raises(KerasVisionError, match="changed since it was exported"):
+        Predictor(tmp_path / "model.tflite")
