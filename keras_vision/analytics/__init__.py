@@ -7,13 +7,29 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "CrossValidation": "classification",
     "Embeddings": "embedding",
     "ImageEmbedder": "embedding",
     "Skipped": "reading",
+    "cross_validate": "classification",
+    "cut_tree": "clustering",
+    "dbscan": "clustering",
+    "distances": "similarity",
+    "duplicates": "similarity",
     "feature_network": "network",
+    "image_grid": "maps",
+    "k_means": "clustering",
     "label_of": "listing",
+    "mds": "maps",
+    "near_duplicates": "similarity",
+    "neighbours": "nearest",
+    "outlier_scores": "clustering",
     "read_embeddings": "tables",
+    "silhouettes": "clustering",
+    "t_sne": "maps",
+    "umap": "maps",
     "walk_images": "listing",
+    "ward_tree": "clustering",
     "write_embeddings": "tables",
 }
 
