@@ -7,6 +7,11 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "Exploration": "exploration",
+    "explore": "exploration",
+    "page_data": "exploration",
+    "thumbnails": "pictures",
+    "write_page": "report",
     "CrossValidation": "classification",
     "Embeddings": "embedding",
     "ImageEmbedder": "embedding",
