@@ -103,6 +103,8 @@ def read_embeddings(path: str | os.PathLike) -> Table:
         KerasVisionError: no such file, another file, or pyarrow is missing.
     """
     pa, parquet = _pyarrow()
+    if not Path(path).is_file():
+        raise KerasVisionError(f"{path}: no such file.")
     try:
         table = parquet.read_table(path)
         vectors = table["embedding"].combine_chunks()

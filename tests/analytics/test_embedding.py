@@ -1,5 +1,6 @@
 """Embeddings against the Keras model called by hand; caches, tables and bad files."""
 
+import contextlib
 import csv
 import os
 import sqlite3
@@ -169,7 +170,7 @@ def test_a_cache_of_another_version_is_left_alone(file, photographs, tmp_path):
     embedder = ImageEmbedder(file, cache=tmp_path / "cache")
     expected = embedder.transform([photographs / "top.png"])
     (database,) = (tmp_path / "cache").glob("*.sqlite")
-    with sqlite3.connect(database) as connection:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA user_version=99")
     with pytest.warns(KerasVisionWarning, match="format 99, and this version reads 1") as caught:
         found = embedder.transform([photographs / "top.png"])
@@ -350,4 +351,4 @@ def test_real_network_on_real_photographs(shared, tmp_path):
     places, _ = neighbours(vectors, 5)
     wnid = np.array([int(path.name[1:9]) for path in paths])
     birds = (wnid >= 1514859) & (wnid <= 1622779)  # hen to great grey owl
-    assert birds[places[birds]].mean() > 0.6 > 3 * birds.mean()
+    assert birds[places[birds]].mean() > 3 * birds.mean()
