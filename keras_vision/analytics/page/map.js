@@ -22,11 +22,12 @@ function pictureSize() {
 }
 
 function showAll() {
-  const { clientWidth: width, clientHeight: height } = canvas;
-  const room = state.layout === "grid" ? 20 : 70;
-  view.scale = Math.max(0.001, Math.min(width - room, height - room) / WORLD);
-  view.x = (width - WORLD * view.scale) / 2;
-  view.y = (height - WORLD * view.scale) / 2;
+  const margin = state.layout === "grid" ? 10 : 35;
+  const width = canvas.clientWidth - document.getElementById("legend").offsetWidth - 2 * margin; // nothing hidden
+  const height = canvas.clientHeight - document.getElementById("help").offsetHeight - 2 * margin;
+  view.scale = Math.max(0.001, Math.min(width, height) / WORLD);
+  view.x = margin + Math.max(0, (width - WORLD * view.scale) / 2);
+  view.y = margin + Math.max(0, (height - WORLD * view.scale) / 2);
   drawMapSoon();
 }
 

@@ -58,6 +58,14 @@ function details(image) {
   return [large, element("h2", {}, "Nearest images"), gallery(data.neighbours[image], notes)];
 }
 
+function showBranch() {
+  const here = document.getElementById("branch");
+  if (document.getElementById("tree").hidden) return;
+  const found = [...state.selected];
+  here.replaceChildren();
+  if (found.length) here.append(element("h2", {}, `${found.length} images ${state.why}`), gallery(found));
+}
+
 function showClasses() {
   const here = document.getElementById("classes");
   here.replaceChildren();

@@ -4,7 +4,9 @@
 function showTab(name) {
   for (const tab of document.querySelectorAll(".tab")) tab.hidden = tab.id !== name;
   for (const button of document.querySelectorAll("#tabs button")) button.classList.toggle("on", button.dataset.tab === name);
-  if (name === "tree") drawTree();
+  if (name !== "tree") return;
+  showBranch();
+  drawTree();
 }
 
 function on(id, event, action) {
@@ -61,9 +63,9 @@ function begin() {
   document.getElementById("cuts").textContent = String(state.clusters);
   arrange();
   cutTree(state.clusters);
-  listeners.push(drawMapSoon, showSelection, showLegend, () => document.getElementById("tree").hidden || drawTree());
-  showAll();
+  listeners.push(drawMapSoon, showSelection, showBranch, showLegend, () => document.getElementById("tree").hidden || drawTree());
   showLegend();
+  showAll();
 }
 
 begin();

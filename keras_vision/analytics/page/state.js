@@ -57,7 +57,7 @@ function paletteColour(number) {
 
 function outlierColour(factor) {
   const share = Math.min(1, Math.max(0, (factor - 1) / 1)); // from 1, as dense as its neighbours, to 2
-  return `hsl(${210 - 205 * share} ${25 + 60 * share}% ${62 - 14 * share}%)`;
+  return `hsl(8 ${5 + 80 * share}% ${78 - 33 * share}%)`;
 }
 
 function colourOf(image) {

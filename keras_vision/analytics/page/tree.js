@@ -43,7 +43,7 @@ function cutTree(clusters) {
 function treeGeometry() {
   const leaves = count ? size(root) : 0;
   const named = leaves <= NAMED;
-  const rows = named ? leaves * ROW : Math.max(600, treeCanvas.parentElement.clientHeight - 70);
+  const rows = named ? leaves * ROW : Math.max(360, treeCanvas.parentElement.clientHeight - 6);
   const width = treeCanvas.clientWidth;
   const right = named ? 190 : 14;
   return { leaves, named, rows, width, branch: Math.max(60, width - right), scale: height(root) || 1 };
