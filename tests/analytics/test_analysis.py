@@ -1,6 +1,7 @@
 """Analysis of vectors against naive loops, SciPy, and made-up images of known groups."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -206,4 +207,14 @@ def test_few_and_identical_images_on_maps(few):
 ])  # fmt: skip
 def test_what_cannot_be_used_is_refused(groups, call, message):
     with pytest.raises(KerasVisionError, match=message):
+        call(groups[0])
+
+
+@pytest.mark.parametrize(("module", "call", "extra"), [
+    ("umap", analytics.umap, "umap"),
+    ("usearch.index", lambda vectors: analytics.neighbours(vectors, approximate=True), "neighbours"),
+])  # fmt: skip
+def test_a_missing_extra_is_named(groups, monkeypatch, module, call, extra):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(KerasVisionError, match=rf'pip install "keras-vision\[{extra}\]"'):
         call(groups[0])

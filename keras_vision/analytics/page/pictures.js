@@ -30,7 +30,7 @@ function bitmap(image) {
 async function decodeNext() {
   while (decoding < DECODING && pending.length) {
     decoding++;
-    const image = pending.shift();
+    const image = pending.pop(); // what is looked at now comes first
     decode(image).finally(() => {
       decoding--;
       decodeNext();
