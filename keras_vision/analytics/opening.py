@@ -94,6 +94,11 @@ def _named(name: str | os.PathLike, weights: Any) -> VisionModel:
             return keras.models.load_model(name, compile=False)
         except Exception as error:  # Keras raises many kinds on a damaged archive
             raise KerasVisionError(f"{name}: damaged, or not a Keras model file ({error}).") from error
+    from keras_vision.registry import find
     from keras_vision.zoo import create_model
 
+    entry = find(str(name))
+    if weights == "default" and entry.default_weights is None:
+        names = ", ".join(repr(file.name) for file in entry.weights) or "no public ones"
+        raise KerasVisionError(f"{entry.name} has no weights by default; give weights=, a file or a name ({names}).")
     return create_model(str(name), **({} if weights == "default" else {"weights": weights}))

@@ -45,6 +45,8 @@ def explore(
     from keras_vision.analytics.report import page, thumbnail_side, write_page
 
     paths = list(walk_images([folder]))
+    if not paths:
+        raise KerasVisionError(f"no images in {folder}.")
     if sample is not None and sample < len(paths):
         paths = [paths[i] for i in sorted(random.Random(seed).sample(range(len(paths)), sample))]
     if len(paths) > LARGEST:

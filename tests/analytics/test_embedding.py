@@ -2,7 +2,9 @@
 
 import contextlib
 import csv
+import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -283,6 +285,7 @@ def test_labels_are_folders():
     (dict(model="gone.tflite"), "no such file"),
     (dict(model=3), "give a model's name"),
     (dict(model="SqueezeNext"), "no model is called"),
+    (dict(model="ResNet20CIFAR"), "no weights by default"),
 ])  # fmt: skip
 def test_what_cannot_be_used_is_refused_by_the_embedder(arguments, message):
     with pytest.raises(KerasVisionError, match=message):
@@ -327,6 +330,35 @@ def test_the_command(file, photographs, tmp_path):
     assert again.returncode == 1
     assert "exists already; pass --overwrite" in again.stderr.replace("\n", " ")
     assert run("--overwrite", "--no-cache").returncode == 0
+
+
+def test_the_page_command(file, photographs, tmp_path):
+    def run(folder, *options):
+        command = [
+            sys.executable,
+            "-m",
+            "keras_vision.cli.main",
+            "explore",
+            str(folder),
+            "-o",
+            str(tmp_path / "p.html"),
+        ]
+        command += ["-m", str(file), "--no-cache", *options]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+    done = run(photographs)
+    assert done.returncode == 0, done.stderr
+    assert "5 images" in done.stdout
+    assert "3 files could not be read" in done.stdout
+    source = (tmp_path / "p.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', source, re.DOTALL)[1])
+    assert data["classes"] == ["a", "b"]
+    assert data["label"] == [-1, 0, 0, 1, 1]
+    assert data["names"][3] == "b/<img src=x onerror=alert(1)>.png"
+    assert "<img src=x" not in source
+    (tmp_path / "empty").mkdir()
+    refused = run(tmp_path / "empty", "--overwrite")
+    assert (refused.returncode, "no images in" in refused.stderr) == (1, True)
 
 
 def test_a_features_file_runs_without_tensorflow(file, photographs):
