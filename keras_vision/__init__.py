@@ -11,6 +11,7 @@ from keras_vision.ops.arrival import register_with_tensorflow
 __version__ = "0.1.0"
 
 _MODULES = (
+    "analytics",
     "applications",
     "batch_norm",
     "captioning",

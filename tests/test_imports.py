@@ -37,7 +37,7 @@ ALLOWED = {
     "data": BELOW_MODEL,
     "export": BELOW_MODEL | {"data"},
     "compression": BELOW_MODEL | {"data", "export"},
-    "analytics": BELOW_MODEL | {"data", "export"},
+    "analytics": BELOW_MODEL | {"data", "export", "zoo"},
     "visualization": BELOW_MODEL | {"data"},
     "proposals": BELOW_MODEL | {"data"},
     "applications": BELOW_MODEL | {"weights"},

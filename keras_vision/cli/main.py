@@ -11,7 +11,9 @@ from keras_vision.cli.data import data
 from keras_vision.cli.doctor import doctor
 from keras_vision.cli.draw import draw
 from keras_vision.cli.edges import edges
+from keras_vision.cli.embed import embed
 from keras_vision.cli.evaluate import evaluate
+from keras_vision.cli.explore import explore
 from keras_vision.cli.export import export
 from keras_vision.cli.models import models
 from keras_vision.cli.multi_label import multi_label
@@ -26,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (classify, segment, edges, draw, evaluate, train, multi_label, export):
+for command in (classify, embed, explore, segment, edges, draw, evaluate, train, multi_label, export):
     app.command(rich_help_panel="Work")(command)
 app.add_typer(recipes, name="recipes", rich_help_panel="Work")
 app.add_typer(data, name="data", rich_help_panel="Work")

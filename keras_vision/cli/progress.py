@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,3 +73,17 @@ def training_bar(progress: Progress, epochs: int, batch_size: int) -> keras.call
             progress.console.print(f"epoch {epoch + 1:3d}  {'  '.join(metrics)}", highlight=False, soft_wrap=True)
 
     return Bar()
+
+
+@contextlib.contextmanager
+def counting(console: Console, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A bar for work of unknown or known length: what it gives is called with the number of pieces done."""
+    began = time.perf_counter()
+    with progress_bar(console) as progress:
+        task = progress.add_task(what, total=total, metrics="")
+
+        def done(count: int) -> None:
+            rate = count / max(time.perf_counter() - began, 1e-9)
+            progress.update(task, completed=count, metrics=f"{rate:,.0f}/s")
+
+        yield done

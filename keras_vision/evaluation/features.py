@@ -38,10 +38,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from keras import layers
 from sklearn.preprocessing import normalize
 
 from keras_vision import graph
+from keras_vision.analytics.network import penultimate
 from keras_vision.data import LabelledImages
 from keras_vision.errors import ImageError, KerasVisionError
 from keras_vision.evaluation.networks import MAX_DENSE_PIXELS, check_ensemble, views
@@ -55,8 +55,6 @@ AGGREGATES: dict[str, Callable[..., np.ndarray]] = {
     "average": lambda scales: np.mean(scales, axis=0),
     "stack": np.concatenate,
 }
-# Between the last features and the classifier: they change no feature, or average, as is done over the whole map.
-_SKIPPED = (layers.Dropout, layers.Identity, layers.ZeroPadding2D, layers.AveragePooling2D)
 
 
 def describe(
@@ -120,7 +118,7 @@ def _features(model: VisionModel, name: str | None) -> VisionModel:
     """The fully convolutional network up to the named layer: `(n, h, w, c)` of any size to `(n, h', w', d)`."""
     network = fully_convolutional(model)
     if name is None:
-        output = _penultimate(network.output)
+        output = penultimate(network.output)
     else:
         known = {layer.name: layer.output for layer in network.layers}
         key = name.replace("/", "_")  # Keras allows no "/" in a layer's name
@@ -136,14 +134,6 @@ def _features(model: VisionModel, name: str | None) -> VisionModel:
         raise KerasVisionError(f"{model.name} has weights that are not finite, as after a training that diverged.")
     features.jit_compile = False  # XLA would compile anew for each size of image
     return features
-
-
-def _penultimate(logits: Any) -> Any:
-    """What the last layer with a kernel is computed from."""
-    operation = next(found for found in graph.ancestors(logits) if hasattr(found, "kernel"))
-    while isinstance(operation.input._keras_history.operation, _SKIPPED):
-        operation = operation.input._keras_history.operation
-    return operation.input
 
 
 def _usable(images: LabelledImages | Sequence[Any], longest: int) -> Sequence[Any]:

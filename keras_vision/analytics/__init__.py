@@ -1,0 +1,51 @@
+"""Image analytics: folders of photographs as vectors, and classical methods on them.
+
+Names are imported on first use.
+"""
+
+import importlib
+from typing import Any
+
+_NAMES = {
+    "Exploration": "exploration",
+    "explore": "exploration",
+    "page_data": "exploration",
+    "thumbnails": "pictures",
+    "write_page": "report",
+    "CrossValidation": "classification",
+    "Embeddings": "embedding",
+    "ImageEmbedder": "embedding",
+    "Skipped": "reading",
+    "cross_validate": "classification",
+    "cut_tree": "clustering",
+    "dbscan": "clustering",
+    "distances": "similarity",
+    "duplicates": "similarity",
+    "feature_network": "network",
+    "image_grid": "maps",
+    "k_means": "clustering",
+    "label_of": "listing",
+    "mds": "maps",
+    "near_duplicates": "similarity",
+    "neighbours": "nearest",
+    "outlier_scores": "clustering",
+    "read_embeddings": "tables",
+    "silhouettes": "clustering",
+    "t_sne": "maps",
+    "umap": "maps",
+    "walk_images": "listing",
+    "ward_tree": "clustering",
+    "write_embeddings": "tables",
+}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
