@@ -14,28 +14,31 @@ _WHERE = {
     "GradualPruning": "gradual",
     "KeepPruned": "gradual",
     "Ledger": "ledger",
+    "Photographs": "photographs",
     "SharedKernel": "quantize",
-    "apply_masks": "prune",
+    "apply_masks": "pruning",
     "compress": "deep_compression",
     "dense_sparse_dense": "dsd",
     "factorize_dense": "low_rank",
     "fine_tune_centroids": "tuning",
-    "kernels": "kernels",
+    "kernels": "kernel_variables",
     "load_packed": "packing",
     "load_packed_weights": "packing",
-    "magnitude_masks": "prune",
+    "magnitude_masks": "pruning",
     "pack": "packing",
-    "prune": "prune",
+    "prune": "pruning",
+    "prune_reconstructed": "reconstruct",
     "read_packed": "packed_file",
-    "sensitivity": "sensitivity",
+    "sensitivity": "layer_sensitivity",
+    "share_reconstructed": "reconstruct",
     "share_weights": "quantize",
-    "sparsity_of": "prune",
-    "tolerated": "sensitivity",
+    "sparsity_of": "pruning",
+    "tolerated": "layer_sensitivity",
     "tune_masked": "tuning",
-    "zero_masks": "prune",
+    "zero_masks": "pruning",
 }
 
-__all__ = sorted(_WHERE)  # noqa: PLE0605
+__all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str) -> Any:

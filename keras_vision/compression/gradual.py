@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_vision.compression.prune import Masks, apply_masks, check_share, magnitude_masks, matched, zero_masks
+from keras_vision.compression.pruning import Masks, apply_masks, check_share, magnitude_masks, matched, zero_masks
 from keras_vision.errors import KerasVisionError
 
 
@@ -111,7 +111,9 @@ class GradualPruning(KeepPruned):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.step = 0
-        self._hold(magnitude_masks(self.model, self.sparsity_at(0) if self.begin == 0 else 0.0, self.scope, self.layers))
+        self._hold(
+            magnitude_masks(self.model, self.sparsity_at(0) if self.begin == 0 else 0.0, self.scope, self.layers)
+        )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         before, self.step = self.step, self.step + max(_steps_at_once(self.model), 1)

@@ -78,7 +78,9 @@ class Entry:
         if any(type(number) is not int or not 0 <= number < _MOST for number in (*shape, *numbers)):
             raise WeightsError(f"{where}: the description of {name!r} holds what is no size.")
         if not isinstance(name, str) or dtype not in DTYPES or coding not in CODINGS:
-            raise WeightsError(f"{where}: {name!r} of {dtype!r} is coded as {coding!r}, which this version cannot read.")
+            raise WeightsError(
+                f"{where}: {name!r} of {dtype!r} is coded as {coding!r}, which this version cannot read."
+            )
         entry = cls(name, tuple(shape), dtype, coding, *numbers)
         entry._check(f"{where}: {name}")
         return entry
@@ -150,9 +152,7 @@ def decode(entry: Entry, body: bytes, where: str) -> np.ndarray:
     return array.reshape(entry.shape)
 
 
-def _dense(
-    name: str, shape: tuple[int, ...], codebook: np.ndarray, codes: np.ndarray
-) -> tuple[Entry, bytes, int]:
+def _dense(name: str, shape: tuple[int, ...], codebook: np.ndarray, codes: np.ndarray) -> tuple[Entry, bytes, int]:
     stream = huffman.encode(codes)
     values = codebook.astype("<u4").tobytes()
     entry = Entry(name, shape, "float32", "dense", codebook.size, codes.size, 0, len(stream), 0)

@@ -112,7 +112,9 @@ def _split(content: bytes, where: str) -> tuple[dict[str, Any], bytes]:
         raise WeightsError(f"{where}: version {version} of the format; this keras_vision reads {VERSION}. Update it.")
     expected = _FIXED.size + stored + body + HASH
     if len(content) != expected:
-        raise WeightsError(f"{where}: {len(content)} bytes where it should have {expected}; it is truncated or damaged.")
+        raise WeightsError(
+            f"{where}: {len(content)} bytes where it should have {expected}; it is truncated or damaged."
+        )
     if zero or hashlib.sha256(content[:-HASH]).digest() != content[-HASH:]:
         raise WeightsError(f"{where}: its SHA-256 is not the one it ends with; it is damaged. Get the file again.")
     end = _FIXED.size + stored

@@ -8,13 +8,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_vision.compression.kernels import check_finite, values_of
+from keras_vision.compression.kernel_variables import check_finite, values_of
 from keras_vision.compression.ledger import Ledger, Line
 from keras_vision.compression.packed_array import Entry, encode
 from keras_vision.compression.packed_file import assemble, parse, read_packed
 from keras_vision.errors import KerasVisionError, WeightsError
 from keras_vision.files import whole_file
-from keras_vision.model import VisionModel
 
 __all__ = ["load_packed", "load_packed_weights", "pack", "read_packed"]
 

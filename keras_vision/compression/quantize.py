@@ -14,12 +14,14 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from keras_vision.compression.kernels import chosen, values_of
+from keras_vision.compression.kernel_variables import chosen, values_of
 from keras_vision.errors import KerasVisionError
 
 BITS = (4, 5, 6, 8)
 CELLS = 1 << 14  # a kernel of more distinct values is clustered as a histogram this fine
-ROUNDS = 100  # of k-means at most
+STARTS = ("k-means++", "linear")
+ROUNDS = 300  # of k-means at most
+DRAWS = 5  # of weights to start from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,61 +45,78 @@ class SharedKernel:
 
 
 def share_weights(
-    model: keras.Model, bits: int | Mapping[str, int] = 6, layers: Iterable[str] | None = None
+    model: keras.Model,
+    bits: int | Mapping[str, int] = 6,
+    layers: Iterable[str] | None = None,
+    start: str = "k-means++",
 ) -> dict[str, SharedKernel]:
     """Replace, in place, the weights of each kernel by its nearest of at most `2 ** bits` values.
 
-    Zeros of a pruned kernel stay zeros and are one of the values. The others are clustered by k-means that starts
-    from values spread evenly between the smallest and the largest weight, which Deep Compression found best: large
-    weights are few and matter most. A kernel with no more distinct values than that keeps them exactly.
+    Zeros of a pruned kernel stay zeros and are one of the values. The others are clustered by k-means. A kernel with no
+    more distinct values than that keeps them exactly.
 
     Args:
         model: built.
         bits: 4, 5, 6 or 8 for every kernel; or bits by name of layer or kernel, the others staying as they are.
         layers: names of layers or kernels to share; None for all.
+        start: where k-means starts. "k-means++": from weights drawn with a fixed seed, the best of several draws.
+            "linear": from values spread evenly between the smallest and the largest weight, which Deep Compression
+            found best before training on: large weights are few and matter most.
 
     Returns:
         The shared kernels by path, which `fine_tune_centroids` takes.
 
     Raises:
-        KerasVisionError: other bits, an unknown name, NaN weights.
+        KerasVisionError: other bits or start, an unknown name, NaN weights.
     """
     if isinstance(bits, Mapping):
-        shared = {}
+        shared: dict[str, SharedKernel] = {}
         for name, own in bits.items():
-            shared |= share_weights(model, own, [name])
+            shared |= share_weights(model, own, [name], start)
         return shared
-    if bits not in BITS:
-        raise KerasVisionError(f"bits={bits!r}; weights are shared with {', '.join(map(str, BITS))} bits.")
+    check_bits(bits)
     shared = {}
     for path, variable in chosen(model, layers).items():
-        kernel = share(values_of(variable), bits)
+        kernel = share(values_of(variable), bits, start)
         variable.assign(kernel.weights)
         shared[path] = kernel
     return shared
 
 
-def share(weights: np.ndarray, bits: int) -> SharedKernel:
+def check_bits(bits: int) -> None:
+    """Refuse other widths than those of `BITS`.
+
+    Raises:
+        KerasVisionError: another number.
+    """
+    if bits not in BITS:
+        raise KerasVisionError(f"bits={bits!r}; weights are shared with {', '.join(map(str, BITS))} bits.")
+
+
+def share(weights: np.ndarray, bits: int, start: str = "k-means++") -> SharedKernel:
     """One kernel, of any shape, shared with at most `2 ** bits` values, 0 among them if the kernel has zeros."""
+    if start not in STARTS:
+        raise KerasVisionError(f"start={start!r}; accepted: {', '.join(STARTS)}.")
     flat = weights.ravel().astype("float32")
     stored = flat != 0
     pruned = not stored.all()
-    centroids = _centroids(flat[stored], 2**bits - pruned)
+    centroids = _centroids(flat[stored], 2**bits - pruned, start)
     codes = np.zeros(flat.size, np.uint8)
-    codes[stored] = _nearest(flat[stored], centroids) + pruned
+    codes[stored] = nearest(flat[stored], centroids) + pruned
     values = np.concatenate([np.zeros(int(pruned), np.float32), centroids])
     return SharedKernel(values, codes.reshape(weights.shape), pruned)
 
 
-def _centroids(values: np.ndarray, count: int) -> np.ndarray:
+def _centroids(values: np.ndarray, count: int, start: str) -> np.ndarray:
     """At most `count` float32 in rising order, none of them 0."""
     points, counts = np.unique(values, return_counts=True)
     if points.size <= count:
         return points.astype("float32")
     if points.size > CELLS:
         points, counts = _histogram(values)
-    start = np.linspace(points[0], points[-1], count)[:, None]
-    means = KMeans(count, init=start, n_init=1, max_iter=ROUNDS, algorithm="lloyd")
+    spread = np.linspace(points[0], points[-1], count)[:, None]
+    how = dict(init=spread, n_init=1) if start == "linear" else dict(init="k-means++", n_init=DRAWS, random_state=0)
+    means = KMeans(count, max_iter=ROUNDS, tol=0, **how)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer clusters than asked for are fine
         means.fit(points[:, None].astype("float64"), sample_weight=counts)
@@ -115,7 +134,7 @@ def _histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return sums[there] / counts[there], counts[there]
 
 
-def _nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Place of the nearest of the rising centroids, for each value."""
+def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """Place of the nearest of the rising centroids, for each value, as uint8."""
     edges = (centroids[1:].astype("float64") + centroids[:-1]) / 2
     return np.searchsorted(edges, values).astype(np.uint8)

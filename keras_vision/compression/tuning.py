@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vision.compression.kernels import chosen
-from keras_vision.compression.prune import Masks, apply_masks, matched, zero_masks
+from keras_vision.compression.kernel_variables import chosen
+from keras_vision.compression.pruning import Masks, apply_masks, matched, zero_masks
 from keras_vision.compression.quantize import SharedKernel
 from keras_vision.errors import KerasVisionError
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import keras
 
-from keras_vision.compression.kernels import chosen, values_of
-from keras_vision.compression.prune import prune
+from keras_vision.compression.kernel_variables import chosen, values_of
+from keras_vision.compression.pruning import prune
 
 SHARES = (0.5, 0.7, 0.8, 0.9)
 

@@ -1,7 +1,7 @@
 """Magnitude pruning: the smallest weights become zero.
 
-Sources: Han et al. (2015), Learning both Weights and Connections; for the score that compares layers, Lee et al. (2021),
-Layer-adaptive Sparsity for the Magnitude-based Pruning (LAMP), Equation 4.
+Sources: Han et al. (2015), Learning both Weights and Connections; for the score that compares layers, Lee et al.
+(2021), Layer-adaptive Sparsity for the Magnitude-based Pruning (LAMP), Equation 4.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_vision.compression.kernels import chosen, values_of
+from keras_vision.compression.kernel_variables import chosen, values_of
 from keras_vision.errors import KerasVisionError
 
 Masks = Mapping[str, np.ndarray]
@@ -40,7 +40,7 @@ def magnitude_masks(
         KerasVisionError: a share out of range, an unknown scope or name, NaN weights.
     """
     if isinstance(sparsity, Mapping):
-        masks = {}
+        masks: dict[str, np.ndarray] = {}
         for name, share in sparsity.items():
             masks |= magnitude_masks(model, share, "layer", [name])
         return masks
