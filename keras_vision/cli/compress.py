@@ -66,6 +66,7 @@ def decompress(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Write the model, or the weights, of a packed file in another format."""
+    import keras_vision.zoo  # noqa: F401  registers the layers of every family
     from keras_vision.compression import load_packed
     from keras_vision.weights import save
 

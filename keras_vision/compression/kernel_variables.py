@@ -66,11 +66,17 @@ def chosen(model: keras.Model, names: Iterable[str] | None) -> dict[str, Any]:
         return every
     found: dict[str, Any] = {}
     for name in names:
-        own = {path: v for path, v in every.items() if name in (path, path.rpartition("/")[0])}
+        own = {path: v for path, v in every.items() if name in _names(path)}
         if not own:
             raise KerasVisionError(f"{name!r} names no kernel; {model.name} has {_some(every)}.")
         found |= own
     return found
+
+
+def _names(path: str) -> tuple[str, ...]:
+    """What "block/conv1/kernel" answers to: itself, "block/conv1", and "conv1"."""
+    layer = path.rpartition("/")[0]
+    return path, layer, layer.rpartition("/")[2]
 
 
 def _some(every: Mapping[str, Any]) -> str:

@@ -63,7 +63,8 @@ def load_packed(path: str | os.PathLike) -> keras.Model:
     arrays, config = parse(content, str(path))
     if config is None:
         raise WeightsError(f"{path}: holds weights without their network; use load_packed_weights(model, path).")
-    import keras_vision.layers  # noqa: F401  registers what configurations name
+    import keras_vision.layers  # registers what configurations name, as does the next
+    import keras_vision.model  # noqa: F401
 
     try:
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)

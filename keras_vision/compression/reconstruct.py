@@ -120,7 +120,8 @@ def _second_moments(model: keras.Model, own: list[Any], batches: Iterable) -> li
 
     @tf.function(reduce_retracing=True)
     def sums_of(images: Any) -> list[tuple[Any, Any]]:
-        seen = [_seen(layer, x) for layer, x in zip(own, inner(images, training=False), strict=True)]
+        inputs = keras.tree.flatten(inner(images, training=False))
+        seen = [_seen(layer, x) for layer, x in zip(own, inputs, strict=True)]
         return [(tf.matmul(x, x, transpose_a=True), tf.shape(x)[0]) for x in seen]
 
     totals: list[Any] = [0.0] * len(own)

@@ -16,9 +16,11 @@ def classifier(seed=1, steps_per_execution=1):
     x = keras.layers.Dense(3, activation="softmax", name="scores")(x)
     model = keras.Model(image, x, name="small")
     model.compile(
-        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", ["accuracy"],
+        keras.optimizers.Adam(0.01),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
         steps_per_execution=steps_per_execution,
-    )  # fmt: skip
+    )
     return model
 
 
