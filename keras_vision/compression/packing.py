@@ -86,14 +86,25 @@ def load_packed_weights(model: keras.Model, path: str | os.PathLike) -> None:
 
 
 def _assign(model: keras.Model, arrays: dict[str, np.ndarray], where: str) -> None:
-    variables = _named(model)
-    shapes = {name: (tuple(v.shape), str(v.dtype)) for name, v in variables.items()}
-    wrong = [name for name, array in arrays.items() if shapes.get(name) != (array.shape, str(array.dtype))]
-    wrong += sorted(set(variables) - set(arrays))
-    if wrong:
-        raise WeightsError(f"{where} does not fit {model.name}: {', '.join(wrong[:5])}; it belongs to another network.")
-    for name, variable in variables.items():
-        variable.assign(arrays[name])
+    """Copy by place: the path of a nested model's weights depends on the model around it, their order does not."""
+    found = [(_last(name), array.shape, str(array.dtype)) for name, array in arrays.items()]
+    named = _named(model).items()
+    wanted = [(_last(name), tuple(v.shape), str(v.dtype)) for name, v in named]
+    if found != wanted:
+        wrong = [name for name, *_ in found if name not in {own for own, *_ in wanted}] or [
+            f"{name} {shape}" for name, shape, _ in set(found) - set(wanted)
+        ]
+        raise WeightsError(
+            f"{where} does not fit {model.name}: {len(found)} arrays for {len(wanted)} weights, such as "
+            f"{', '.join(wrong[:3]) or 'in another order'}; it belongs to another network."
+        )
+    for (_, variable), array in zip(named, arrays.values(), strict=True):
+        variable.assign(array)
+
+
+def _last(name: str) -> str:
+    """Layer and variable, without the models around them."""
+    return "/".join(name.partition("#")[0].split("/")[-2:])
 
 
 def _named(model: keras.Model) -> dict[str, keras.Variable]:
