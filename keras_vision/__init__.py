@@ -15,6 +15,7 @@ _MODULES = (
     "applications",
     "batch_norm",
     "captioning",
+    "compression",
     "data",
     "early_exit",
     "edges",

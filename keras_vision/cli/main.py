@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from keras_vision.cli.classify import classify
+from keras_vision.cli.compress import compress, decompress
 from keras_vision.cli.data import data
 from keras_vision.cli.doctor import doctor
 from keras_vision.cli.draw import draw
@@ -28,7 +29,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (classify, embed, explore, segment, edges, draw, evaluate, train, multi_label, export):
+for command in (
+    *(classify, embed, explore, segment, edges, draw),
+    *(evaluate, train, multi_label, export, compress, decompress),
+):
     app.command(rich_help_panel="Work")(command)
 app.add_typer(recipes, name="recipes", rich_help_panel="Work")
 app.add_typer(data, name="data", rich_help_panel="Work")
