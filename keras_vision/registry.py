@@ -78,7 +78,7 @@ class ModelCard:
         licence: of the code that builds the architecture.
         deviations: where this differs from the paper, and why.
         task: what the outputs mean: "classification", one vector for an image, "segmentation", one for each pixel,
-            "edges", one number for each pixel, or "generation", an image that is drawn.
+            "edges", one number for each pixel, "generation", an image that is drawn, or "captioning", words.
     """
 
     name: str

@@ -6,6 +6,7 @@ import sys
 import typer
 from rich.console import Console
 
+from keras_vision.cli.caption import caption
 from keras_vision.cli.classify import classify
 from keras_vision.cli.data import data
 from keras_vision.cli.doctor import doctor
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (classify, segment, edges, draw, evaluate, train, multi_label, export):
+for command in (classify, segment, edges, draw, caption, evaluate, train, multi_label, export):
     app.command(rich_help_panel="Work")(command)
 app.add_typer(recipes, name="recipes", rich_help_panel="Work")
 app.add_typer(data, name="data", rich_help_panel="Work")

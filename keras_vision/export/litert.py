@@ -13,6 +13,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_vision.errors import ExportError
+from keras_vision.export.captioner import captioner_to_litert
 from keras_vision.export.generator import generator_to_litert
 from keras_vision.export.metadata import add_metadata
 from keras_vision.export.parity import Parity, check_exportable, compare, named_outputs, sample_pixels
@@ -36,7 +37,8 @@ def to_litert(
     Labels, card and normalisation go into the file as LiteRT metadata, which `runtime.Predictor` reads.
 
     A `layers.DenseCRF` goes into the file as its reference in builtin operations, with which the
-    file is compared then (`portable`). Of a network that draws, see `generator_to_litert`.
+    file is compared then (`portable`). Of a network that draws, see `generator_to_litert`, and of one that tells
+    `captioner_to_litert`.
 
     Args:
         model: with a fixed input size; or with an open one, if it gives a map `(n, h, w, k)` of classes or edges, and
@@ -58,6 +60,10 @@ def to_litert(
         if preprocessing or uint8_input:
             raise ExportError(f"{model.name} takes codes, not images; leave preprocessing and uint8_input out.")
         return generator_to_litert(model, path, overwrite=overwrite)
+    if model.card.task == "captioning":
+        if preprocessing or uint8_input:
+            raise ExportError(f"{model.name} takes normalised images alone; leave preprocessing and uint8_input out.")
+        return captioner_to_litert(model, path, overwrite=overwrite)
     model = portable(model)
     shape = keras.tree.flatten(model.inputs)[0].shape[1:]
     if None in shape and not _gives_maps(model):
