@@ -23,10 +23,11 @@ class AttendCell(layers.Layer):
     ``h, c = LSTM([E y, z], h, c)``. Hard attention looks at one location, sampled by alpha: in place of alpha there is
     1 there and 0 elsewhere, wherever the noise says so. Without attention, "mean", alpha is 1 / L.
 
-    Call with the embedded word `(n, m)`, of hard attention followed by its noise (see `LocationNoise`), and the states
-    h and c `(n, units)`, annotation vectors `(n, L, D)` and, but for "mean", keys `(n, L, A)`, the projected annotation
-    vectors. Annotation vectors and keys of one image, `(1, L, ...)`, serve any number of words. What comes out of a
-    step is one vector: h, z, alpha and, of hard attention, what stood in its place. All is float32 under any policy.
+    Call with the embedded word `(n, m)`, of hard attention followed by its noise (`LocationNoise`), without which it
+    takes the expectation; and the states h and c `(n, units)`, annotation vectors `(n, L, D)` and, but for "mean", keys
+    `(n, L, A)`, the projected annotation vectors. Annotation vectors and keys of one image, `(1, L, ...)`, serve any
+    number of words. What comes out of a step is one vector: h, z, alpha and, of hard attention, what stood in its
+    place. All is float32 under any policy.
 
     Args:
         units: of the LSTM.
@@ -80,7 +81,8 @@ class AttendCell(layers.Layer):
     def call(self, inputs: Any, states: Any) -> tuple[Any, list[Any]]:
         h, c, annotations, *keys = states
         alpha = self.alpha(h, annotations, *keys)
-        looked = self.chosen(alpha, inputs[:, self.embedding :]) if self.attention == "hard" else alpha
+        noisy = inputs.shape[-1] > self.embedding
+        looked = self.chosen(alpha, inputs[:, self.embedding :]) if noisy else alpha
         z = ops.matmul(looked[:, None], annotations)[:, 0]
         if self.gate:
             z = self.beta(h) * z

@@ -110,12 +110,9 @@ class CaptionModel(VisionModel):
         """
         cell = self.cell
         embedded = self.get_layer("embedding")(words)
-        inputs = embedded
-        if cell.attention == "hard":
-            inputs = self.get_layer("noise")(embedded[:, None])[:, 0]
-        output, states = cell(inputs, list(states))
+        output, after = cell(embedded, list(states))  # without noise, hard attention takes the expectation
         h, z, alpha, *_ = parts_of(cell, output)
-        return logits(self.get_layer, embedded, h, z), states, alpha
+        return logits(self.get_layer, embedded, h, z), after, alpha
 
     def tell(
         self, images: Any, beam: int = 1, longest: int = 30, length_penalty: float = 0.0, batch_size: int = 32

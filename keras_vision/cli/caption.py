@@ -30,9 +30,7 @@ def caption(
     explain: Annotated[
         Path | None, typer.Option("--explain", help="Also write where each word looks: an .html page.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="JSON lines, with each word's log-probability.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines, with each word's log-probability.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of a .tflite file. Default: all.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that is there.")] = False,
 ) -> None:
@@ -57,10 +55,10 @@ def caption(
             continue
         typer.echo(_line(path, found, as_json))
         told.append((str(path), path, found.words, found.attention))
-    if explain is not None and any(words for _, _, words, _ in told):
+    if explain is not None and told:
         from keras_vision.visualization.attention_maps import attention_page
 
-        attention_page([one for one in told if one[2]], spec, explain, overwrite=overwrite)
+        attention_page(told, spec, explain, overwrite=overwrite)
         typer.echo(f"page: {explain}", err=as_json)
     if failed:
         raise KerasVisionError(f"{failed} of {len(paths)} images could not be read.")

@@ -110,7 +110,7 @@ class Captioner:
                 candidates.append((place, one._replace(score=one.total / ((5 + length) / 6) ** length_penalty)))
                 continue
             log_p = _log_probabilities(found["logits"][place])
-            for word in np.argpartition(-log_p, len(found["logits"]) - 1)[: len(found["logits"])]:
+            for word in np.argsort(-log_p)[: len(found["logits"]) + 1]:  # one more, as an end has another length
                 length = len(one.words) + int(word != END)  # as in `beam_search`, an end counts from the next step on
                 total = one.total + float(log_p[word])
                 longer = _Beam(

@@ -85,7 +85,8 @@ def attention_page(
     """Write one HTML file, pictures included, with the caption of each photograph and an overlay for each word.
 
     Args:
-        captions: of each photograph its name, itself, the words of its caption, and attention before each.
+        captions: of each photograph its name, itself, the words of its caption, and attention before each; one without
+            words is shown alone.
         spec: as of `attention_overlay`.
         path: of the file.
         overwrite: replace an existing file.
@@ -95,11 +96,10 @@ def attention_page(
     """
     parts = [_HEAD]
     for name, image, words, attention in captions:
-        maps = _checked(words, attention)
-        sentence = html.escape(" ".join(words))
+        maps = _checked(words, attention) if len(words) else ()
+        sentence = html.escape(" ".join(words)) or "(no words)"
         parts.append(f"<section><h2>{html.escape(name)}</h2><p class=caption>{sentence}</p><div>")
-        size = (maps[0].shape[1] * ENLARGED, maps[0].shape[0] * ENLARGED)
-        figures = [("", _seen(image, spec, size))]
+        figures = [("", _seen(image, spec, (spec.size[1], spec.size[0])))]
         figures += [(word, attention_overlay(image, of, spec)) for word, of in zip(words, maps, strict=True)]
         parts += [_figure(word, picture) for word, picture in figures]
         parts.append("</div></section>")
@@ -110,9 +110,7 @@ def attention_page(
 def _checked(words: Sequence[str], attention: Any) -> Any:
     maps = np.asarray(attention)
     if not len(words) or maps.ndim != 3 or len(maps) != len(words):
-        raise KerasVisionError(
-            f"{len(words)} words, attention {maps.shape}; give words, and (words, rows, columns)."
-        )
+        raise KerasVisionError(f"{len(words)} words, attention {maps.shape}; give words, and (words, rows, columns).")
     return maps
 
 

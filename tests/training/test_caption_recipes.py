@@ -62,14 +62,16 @@ def test_a_run_leaves_a_captioner_its_captions_and_their_scores(finished, folder
     assert metrics["training_captions"] == 36
     assert 0 <= metrics["bleu4"] <= metrics["bleu1"] <= 1
     model, said = keras.models.load_model(out / "model.keras"), json.loads((out / "captions.json").read_text())
-    part = caption_parts("folder", folder, 6, TINY.seed).test
+    part = caption_parts("folder", folder, 6, TINY.split_seed).test
     images = inputs_of(part.sources, model.preprocessing)(np.arange(6))
     assert model.tell(images, longest=9).sentences == [said[path.name] for path in part.sources]
 
 
 def test_every_layer_of_the_encoder_is_tuned(finished, folder):
     """Between a run without tuning and one with it, all weights of the convolutions have moved."""
-    texts = [text for captions in caption_parts("folder", folder, 6, TINY.seed).training.captions for text in captions]
+    texts = [
+        text for captions in caption_parts("folder", folder, 6, TINY.split_seed).training.captions for text in captions
+    ]
     keras.utils.set_random_seed(TINY.seed)
     start = network(TINY, vocabulary_of(texts, 50, 1))
     found = keras.models.load_model(finished[0] / "model.keras")

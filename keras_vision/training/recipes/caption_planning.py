@@ -42,11 +42,12 @@ def plan_captions(recipe: CaptionRecipe, data: str | os.PathLike) -> CaptionPlan
     Raises:
         KerasVisionError: as of `run_caption_recipe`, but for what is in its `out`.
     """
-    parts = caption_parts(recipe.listing, data, recipe.held_out, recipe.seed)
+    parts = caption_parts(recipe.listing, data, recipe.held_out, recipe.split_seed)
     texts = [text for of_image in parts.training.captions for text in of_image]
     vocabulary = vocabulary_of(texts, recipe.vocabulary, recipe.least)
     model, training = network(recipe, vocabulary), numbered(parts.training, vocabulary, recipe.longest)
     sizes = [sum(int(np.prod(w.shape)) for w in part.trainable_weights) for part in (model.encoder, model.decoder)]
     images = (len(parts.training), len(parts.validation), len(parts.test))
     cell = model.cell
-    return CaptionPlan(*sizes, len(vocabulary), cell.locations, cell.channels, images, len(training), training.left_out)
+    shape = (cell.locations, cell.channels)
+    return CaptionPlan(sizes[0], sizes[1], len(vocabulary), *shape, images, len(training), training.left_out)

@@ -73,7 +73,7 @@ def run_caption_recipe(
     strategy, out = strategy or tf.distribute.get_strategy(), Path(out)
     if strategy.num_replicas_in_sync > 1:
         raise KerasVisionError("captions are trained on one device; leave --strategy out.")
-    parts = caption_parts(recipe.listing, data, recipe.held_out, recipe.seed)
+    parts = caption_parts(recipe.listing, data, recipe.held_out, recipe.split_seed)
     texts = [text for of_image in parts.training.captions for text in of_image]
     vocabulary = vocabulary_of(texts, recipe.vocabulary, recipe.least)
     keras.utils.set_random_seed(recipe.seed)
@@ -85,8 +85,10 @@ def run_caption_recipe(
     run = _Run(recipe, model, vocabulary, parts, folder, out)
     run.train_decoder(callbacks, every)
     run.tune(every)
+    plain = network(dataclasses.replace(recipe, start=None), vocabulary)  # without optimizers
+    plain.set_weights(model.get_weights())
     with whole_file(out / MODEL, overwrite=True) as temporary:
-        model.save(temporary)
+        plain.with_card(model.card).save(temporary)
     outcome = run.measured()
     with whole_file(out / METRICS, overwrite=True) as temporary:
         temporary.write_text(json.dumps(outcome, indent=1))

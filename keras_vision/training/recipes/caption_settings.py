@@ -20,8 +20,8 @@ class CaptionRecipe(Settings):
 
     Attributes:
         listing: one of `LISTINGS`: whose `dataset_*.json` gives the splits; "folder" is photographs with a file of
-            captions, of which `held_out`, chosen by the seed, validate and test alike.
-        held_out: see there.
+            captions, of which `held_out`, chosen by `split_seed`, validate and test alike.
+        held_out, split_seed: see there.
         encoder, tap: the classifier, and its feature map.
         start: weights of the encoder: a path, or a name of its card.
         size: side of the images, in pixels.
@@ -40,6 +40,7 @@ class CaptionRecipe(Settings):
 
     listing: str
     held_out: int = 100
+    split_seed: int = 0
     encoder: str = "VGG19"
     tap: str = "conv5_4"
     start: str | None = "imagenet"
@@ -61,7 +62,7 @@ class CaptionRecipe(Settings):
     _FROM_1: ClassVar = (
         *Settings._FROM_1, "held_out", "size", "vocabulary", "least", "longest", "beam", "tuned_batch",
     )  # fmt: skip
-    _FROM_0: ClassVar = (*Settings._FROM_0, "penalty", "reinforce", "entropy", "tuned_epochs")
+    _FROM_0: ClassVar = (*Settings._FROM_0, "split_seed", "penalty", "reinforce", "entropy", "tuned_epochs")
 
     def _check_together(self) -> None:
         super()._check_together()
