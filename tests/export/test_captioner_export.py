@@ -58,8 +58,7 @@ def invoke(*arguments):
     return CliRunner().invoke(app, ["caption", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("beam", [1, 3, len(WORDS)])
-@pytest.mark.parametrize("penalty", [0.0, 1.0])
+@pytest.mark.parametrize(("beam", "penalty"), [(1, 0.0), (3, 1.0), (len(WORDS), 0.0)])
 def test_the_search_in_numpy_says_what_the_model_says(exported, photographs, beam, penalty):
     folder, model = exported
     captioner = Captioner(folder / "model.tflite")

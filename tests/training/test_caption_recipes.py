@@ -80,6 +80,7 @@ def test_every_layer_of_the_encoder_is_tuned(finished, folder):
             assert np.abs(before - after).max() > 0, layer.name
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_weights(finished, folder, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(Stop):
