@@ -81,7 +81,7 @@ class ModelCard:
         licence: of the code that builds the architecture.
         deviations: where this differs from the paper, and why.
         task: what the outputs mean: "classification", one vector for an image, "segmentation", one for each pixel,
-            "edges", one number for each pixel, or "generation", an image that is drawn.
+            "edges", one number for each pixel, "generation", an image that is drawn, or "captioning", words.
         agreement: as of the weights that were loaded (`WeightsFile`).
     """
 

@@ -19,11 +19,15 @@ class Sequences(NamedTuple):
         words: `(n, width, longest)`, integers; after the end of a sequence, more ends.
         scores: `(n, width)`, what the sequences are sorted by.
         lengths: `(n, width)`, number of words, the end included.
+        log_p: `(n, width, longest)`, log-probability of each word after those before it; 0 after the end.
+        states: of the sequences after their last word, those of one image side by side: `(n * width, ...)`.
     """
 
     words: Any
     scores: Any
     lengths: Any
+    log_p: Any
+    states: Any
 
 
 def beam_search(
@@ -66,22 +70,24 @@ def beam_search(
         words=ops.full((n, width, longest), end, "int32"),
         last=ops.full((n, width), start, "int32"),
         log_p=first,  # one sequence, the empty one
+        each=ops.zeros((n, width, longest), "float32"),
         scores=first,
         lengths=ops.zeros((n, width), "int32"),
         finished=ops.zeros((n, width), "bool"),
         states=keras.tree.map_structure(lambda state: ops.repeat(state, width, axis=0), states),
     )
     last = _Beams(*ops.while_loop(search.goes_on, search.next, tuple(beams), maximum_iterations=longest))
-    return Sequences(last.words, last.scores, last.lengths)
+    return Sequences(last.words, last.scores, last.lengths, last.each, last.states)
 
 
 class _Beams(NamedTuple):
-    """All that a step of the search changes; `last` is each sequence's last word."""
+    """All that a step of the search changes; `last` is each sequence's last word, `each` has every word's log p."""
 
     time: Any
     words: Any
     last: Any
     log_p: Any
+    each: Any
     scores: Any
     lengths: Any
     finished: Any
@@ -116,11 +122,15 @@ class _Search(NamedTuple):
         ended = of_parent(beams.finished)
         here = ops.equal(ops.arange(self.longest), beams.time)
         before = ops.take_along_axis(beams.words, parent[..., None], axis=1)
+        log_p = ops.take_along_axis(ops.reshape(log_p, (-1, self.width * vocabulary)), chosen, axis=1)
+        gained = ops.where(ended, 0.0, log_p - of_parent(beams.log_p))
+        each = ops.take_along_axis(beams.each, parent[..., None], axis=1)
         return _Beams(
             time=beams.time + 1,
             words=ops.where(here, word[..., None], before),
             last=word,
-            log_p=ops.take_along_axis(ops.reshape(log_p, (-1, self.width * vocabulary)), chosen, axis=1),
+            log_p=log_p,
+            each=ops.where(here, gained[..., None], each),
             scores=scores,
             lengths=of_parent(beams.lengths) + ops.cast(ops.logical_not(ended), "int32"),
             finished=ops.logical_or(ended, ops.equal(word, self.end)),

@@ -6,6 +6,7 @@ import sys
 import typer
 from rich.console import Console
 
+from keras_vision.cli.caption import caption
 from keras_vision.cli.classify import classify
 from keras_vision.cli.compress import compress, decompress
 from keras_vision.cli.data import data
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    *(classify, embed, explore, segment, edges, draw),
+    *(classify, embed, explore, segment, edges, draw, caption),
     *(evaluate, train, multi_label, export, compress, decompress),
 ):
     app.command(rich_help_panel="Work")(command)

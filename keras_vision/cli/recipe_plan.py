@@ -13,7 +13,7 @@ from keras_vision.cli.printing import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from keras_vision.training import DensePlan, GenerativePlan, Plan
+    from keras_vision.training import CaptionPlan, CaptionRecipe, DensePlan, GenerativePlan, Plan
     from keras_vision.training.recipes.settings import Settings
 
 
@@ -72,6 +72,26 @@ def generative_rows(plan: GenerativePlan) -> list[tuple[str, str]]:
             f"{recipe.optimizer}{_momentum(recipe)}{clip}, {recipe.schedule} rate from {recipe.learning_rate:g}",
         ),
         ("time", f"{length}, at {plan.images_per_second:.1f} images/s, measured on one device here"),
+    ]
+
+
+def caption_rows(recipe: CaptionRecipe, plan: CaptionPlan) -> list[tuple[str, str]]:
+    """Of a recipe of captions: what it is, and of what data."""
+    gigabytes = sum(plan.images) * plan.locations * plan.channels * 4 / 1e9
+    left_out = ", ".join(f"{count:,} {what}" for what, count in plan.left_out.items() if count)
+    batches = "of one length" if recipe.bucketed else "filled up"
+    tuned = f", then {recipe.tuned_epochs} with the encoder at {recipe.tuned_rate:g}" if recipe.tuned_epochs else ""
+    return [
+        ("recipe", f"{recipe.name}: {recipe.result}, on {recipe.data}"),
+        ("model", f"{recipe.encoder} to {recipe.tap}, {plan.encoder:,} parameters; decoder {plan.decoder:,}"),
+        ("start", f"{recipe.start or 'random'}; seed {recipe.seed}"),
+        ("data", f"{plan.images[0]:,} training, {plan.images[1]:,} validation, {plan.images[2]:,} test photographs"),
+        ("captions", f"{plan.captions:,} to learn, of {plan.vocabulary:,} words"),
+        ("left out", left_out or "nothing"),
+        ("annotation vectors", f"{plan.locations} x {plan.channels} each, about {gigabytes:.1f} GB on disk"),
+        ("batch", f"{recipe.batch_size} captions {batches}"),
+        ("epochs", f"{recipe.epochs} at most{tuned}"),
+        ("optimizer", f"{recipe.optimizer}{_momentum(recipe)}, {recipe.schedule} rate from {recipe.learning_rate:g}"),
     ]
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from keras_vision.cli.printing import printable
 from keras_vision.cli.progress import progress_bar, resumable, training_bar
-from keras_vision.cli.recipe_plan import dense_rows, generative_rows, plan_rows, print_rows
+from keras_vision.cli.recipe_plan import caption_rows, dense_rows, generative_rows, plan_rows, print_rows
 
 
 def list_() -> None:
@@ -40,14 +40,17 @@ def run(
 ) -> None:
     """Train a recipe of a paper, on its data or your own; interrupted, the same command goes on."""
     from keras_vision.training import (
+        CaptionRecipe,
         DenseRecipe,
         GenerativeRecipe,
         GlimpseRecipe,
         find_recipe,
         plan,
+        plan_captions,
         plan_dense,
         plan_generative,
         plan_glimpses,
+        run_caption_recipe,
         run_dense_recipe,
         run_generative_recipe,
         run_glimpse_recipe,
@@ -66,6 +69,8 @@ def run(
             rows = generative_rows(plan_generative(recipe, data))
         elif isinstance(recipe, GlimpseRecipe):
             rows = generative_rows(plan_glimpses(recipe, data))
+        elif isinstance(recipe, CaptionRecipe):
+            rows = caption_rows(recipe, plan_captions(recipe, data))
         else:
             rows = plan_rows(plan(recipe, data, chosen), chosen.num_replicas_in_sync)
         print_rows(rows, console)
@@ -79,6 +84,8 @@ def run(
             outcome = run_generative_recipe(recipe, data, out, **options)
         elif isinstance(recipe, GlimpseRecipe):
             outcome = run_glimpse_recipe(recipe, data, out, **options)
+        elif isinstance(recipe, CaptionRecipe):
+            outcome = run_caption_recipe(recipe, data, out, **options)
         else:
             outcome = run_recipe(recipe, data, out, **options)
     console.print(
@@ -91,6 +98,9 @@ def run(
 
 
 def _scores(outcome: Mapping[str, Any]) -> str:
+    if "bleu1" in outcome:
+        scores = ", ".join(f"BLEU-{n} {outcome[f'bleu{n}']:.3f}" for n in (1, 2, 3, 4))
+        return scores + ", METEOR {meteor:.3f} ({meteor_stages}) on {test_images:,} images".format(**outcome)
     if "nats" in outcome:
         return (
             "<= {nats:.2f} nats on {test_images:,} images; {importance_weighted_nats:.2f} by {importance_samples} "

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from keras_vision.data.readers.binarized_mnist import binarized_mnist
     from keras_vision.data.readers.bsds import bsds500
     from keras_vision.data.readers.camvid import camvid, camvid_original
+    from keras_vision.data.readers.caption_splits import caption_split
     from keras_vision.data.readers.cifar import cifar10, cifar100
     from keras_vision.data.readers.coco import coco_boxes, coco_captions, coco_masks
     from keras_vision.data.readers.flickr import flickr_captions
@@ -66,6 +67,7 @@ __all__ = [
     "bsds500",
     "camvid",
     "camvid_original",
+    "caption_split",
     "check_same_classes",
     "cifar10",
     "cifar100",
@@ -124,6 +126,7 @@ _HOMES = {  # module -> the public names it has
     "readers.binarized_mnist": ("binarized_mnist",),
     "readers.bsds": ("bsds500",),
     "readers.camvid": ("camvid", "camvid_original"),
+    "readers.caption_splits": ("caption_split",),
     "readers.cifar": ("cifar10", "cifar100"),
     "readers.coco": ("coco_boxes", "coco_captions", "coco_masks"),
     "readers.flickr": ("flickr_captions",),

@@ -1,5 +1,6 @@
 """Scores of classifiers on labelled images: published test protocols, ensembles, confidence intervals."""
 
+from keras_vision.evaluation.captions import CaptionScores, caption_scores
 from keras_vision.evaluation.class_metrics import caltech_splits, mean_average_precision, mean_class_recall
 from keras_vision.evaluation.evaluating import evaluate
 from keras_vision.evaluation.exit_thresholds import ExitPlan, exit_curve, search_exits
@@ -29,6 +30,7 @@ from keras_vision.evaluation.trimap import TrimapCurve, trimap_curve
 __all__ = [
     "CLASSIFIERS",
     "PROTOCOLS",
+    "CaptionScores",
     "Evaluation",
     "ExitPlan",
     "FrequencyWeightedIU",
@@ -44,6 +46,7 @@ __all__ = [
     "Views",
     "average_labels",
     "caltech_splits",
+    "caption_scores",
     "confusion_matrix",
     "describe",
     "evaluate",

@@ -40,7 +40,8 @@ def to_lite(
     """A TensorFlow function as LiteRT, converted by `conversion`.
 
     Args:
-        serve: a `tf.function` with an input signature, or a concrete one, that returns a dict.
+        serve: a `tf.function` with an input signature, or a concrete one, that returns a dict; or several, by the
+            names of their signatures.
         module: holds its variables.
         name: the model's, for messages.
         quantize, takes, gives, flex: as of `conversion.convert`.
@@ -49,12 +50,14 @@ def to_lite(
     Raises:
         ExportError: an operation that LiteRT lacks, which the message names; or the converter crashed.
     """
+    signatures = serve if isinstance(serve, dict) else {"serving_default": serve}
     with tempfile.TemporaryDirectory(prefix="keras_vision_export_") as temporary:
         folder = Path(temporary)
-        tf.saved_model.save(module, str(folder / MODEL), signatures={"serving_default": serve})
+        tf.saved_model.save(module, str(folder / MODEL), signatures=signatures)
         if quantize == "int8":
             np.savez(folder / CALIBRATION, *calibration)
-        code = _ask(dict(folder=str(folder), quantize=quantize, takes=takes, gives=gives, flex=flex))
+        form = dict(quantize=quantize, takes=takes, gives=gives, flex=flex)
+        code = _ask(dict(folder=str(folder), signatures=list(signatures), **form))
         if code == 0:
             return (folder / RESULT).read_bytes()
         messages = folder / MESSAGES

@@ -21,18 +21,19 @@ FORKS = sys.platform == "linux"
 MODEL, RESULT, CALIBRATION, MESSAGES = "saved_model", "model.tflite", "calibration.npz", "messages.txt"
 
 
-def convert(folder: Path, quantize: str | None, takes: str, gives: str, flex: bool) -> bytes:
-    """The signature "serving_default" of a SavedModel as LiteRT.
+def convert(folder: Path, signatures: list[str], quantize: str | None, takes: str, gives: str, flex: bool) -> bytes:
+    """Signatures of a SavedModel as LiteRT.
 
     Args:
         folder: with the SavedModel, and for "int8" with the inputs to calibrate on, one array each.
+        signatures: their names.
         quantize: None, "float16", "dynamic" or "int8".
         takes, gives: with "int8", the types of inputs and outputs: "float32", "int8" or "uint8".
         flex: whether TensorFlow's own operations may stay.
     """
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / MODEL), signature_keys=["serving_default"])
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / MODEL), signature_keys=signatures)
     sets = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if quantize is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

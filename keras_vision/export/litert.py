@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_vision.errors import ExportError
 from keras_vision.export.calibration import as_pixels, calibration_images
+from keras_vision.export.captioner import captioner_to_litert
 from keras_vision.export.child import to_lite
 from keras_vision.export.form import Form
 from keras_vision.export.generator import generator_to_litert
@@ -56,7 +57,8 @@ def to_litert(
     runs in a process of its own.
 
     A `layers.DenseCRF` goes into the file as its reference in builtin operations, with which the
-    file is compared then (`portable`). Of a network that draws, see `generator_to_litert`.
+    file is compared then (`portable`). Of a network that draws, see `generator_to_litert`, and of one that tells
+    `captioner_to_litert`.
 
     Args:
         model: with a fixed input size; or with an open one, if it gives a map `(n, h, w, k)` of classes or edges, and
@@ -92,6 +94,10 @@ def to_litert(
         if form.in_graph or form.flex or batch != 1:
             raise ExportError(f"{model.name} takes codes, not images; leave preprocessing, batch and flex out.")
         return generator_to_litert(model, path, quantize=quantize, overwrite=overwrite)
+    if model.card.task == "captioning":
+        if form.in_graph or form.flex or batch != 1:
+            raise ExportError(f"{model.name} takes one normalised image; leave preprocessing, batch and flex out.")
+        return captioner_to_litert(model, path, quantize=quantize, overwrite=overwrite)
     model = portable(model)
     shape = keras.tree.flatten(model.inputs)[0].shape[1:]
     if None in shape and not _gives_maps(model):

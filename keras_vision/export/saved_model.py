@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_vision.data.decode import load_pixels
 from keras_vision.errors import ExportError
+from keras_vision.export.captioner import captioner_to_saved_model
 from keras_vision.export.dense_signature import dense_signature
 from keras_vision.export.generator import generator_to_saved_model
 from keras_vision.export.parity import Parity, check_exportable, compare, named_outputs, sample_pixels
@@ -36,7 +37,7 @@ def to_saved_model(model: VisionModel, path: str | os.PathLike, *, overwrite: bo
 
     A `layers.DenseCRF` goes into the file as its reference in TensorFlow's own operations, with which
     the file is compared then (`portable`); that needs a fixed size. Of a network that draws, see
-    `generator_to_saved_model`.
+    `generator_to_saved_model`, and of one that tells `captioner_to_saved_model`.
 
     Args:
         model: "serve_bytes" is left out if its input size is open, or if image files do not have its channels.
@@ -53,6 +54,8 @@ def to_saved_model(model: VisionModel, path: str | os.PathLike, *, overwrite: bo
     check_exportable(model)
     if model.card.task == "generation":
         return generator_to_saved_model(model, path, overwrite=overwrite)
+    if model.card.task == "captioning":
+        return captioner_to_saved_model(model, path, overwrite=overwrite)
     model = portable(model)
     if Path(path).exists() and not (Path(path) / "saved_model.pb").is_file():
         raise ExportError(f"{path} exists and is no SavedModel; it is left alone. Choose another path.")

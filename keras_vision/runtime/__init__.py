@@ -7,6 +7,7 @@ from keras_vision.runtime.images import list_images, open_image
 from keras_vision.runtime.preprocessing import Preprocessing
 
 __all__ = [
+    "Captioner",
     "DensePredictor",
     "Generator",
     "Prediction",
@@ -18,6 +19,7 @@ __all__ = [
 ]
 
 _LATE = {  # with the interpreter
+    "Captioner": "captioner",
     "DensePredictor": "dense",
     "Generator": "generator",
     "Prediction": "predictor",

@@ -1,6 +1,7 @@
 """Training: one loop, recipes of the papers, losses, schedules and callbacks."""
 
 from keras_vision.training._attention_critic import attention_modules
+from keras_vision.training.best_bleu import BestBleu
 from keras_vision.training.board import board
 from keras_vision.training.class_balance import median_frequency_weights
 from keras_vision.training.distillation import Distiller, distillation_loss
@@ -18,7 +19,11 @@ from keras_vision.training.multi_optimizer import MultiOptimizer
 from keras_vision.training.optimisation import add_l2, optimizer_of, schedule_of
 from keras_vision.training.outcome import Outcome
 from keras_vision.training.pixel_loss import PixelCrossentropy
+from keras_vision.training.recipes.caption_planning import CaptionPlan, plan_captions
+from keras_vision.training.recipes.caption_running import run_caption_recipe
+from keras_vision.training.recipes.caption_settings import CaptionRecipe
 from keras_vision.training.recipes.catalogue import (
+    CAPTION_RECIPES,
     DENSE_RECIPES,
     GENERATIVE_RECIPES,
     GLIMPSE_RECIPES,
@@ -44,12 +49,16 @@ from keras_vision.training.synchronized import synchronized
 from keras_vision.training.time_budget import TimeBudget
 
 __all__ = [
+    "CAPTION_RECIPES",
     "DENSE_RECIPES",
     "DREAL",
     "GENERATIVE_RECIPES",
     "GLIMPSE_RECIPES",
     "RECIPES",
     "Auxiliary",
+    "BestBleu",
+    "CaptionPlan",
+    "CaptionRecipe",
     "DensePlan",
     "DenseRecipe",
     "Distiller",
@@ -89,9 +98,11 @@ __all__ = [
     "noisy_labels",
     "optimizer_of",
     "plan",
+    "plan_captions",
     "plan_dense",
     "plan_generative",
     "plan_glimpses",
+    "run_caption_recipe",
     "run_dense_recipe",
     "run_generative_recipe",
     "run_glimpse_recipe",

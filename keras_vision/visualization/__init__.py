@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_vision.visualization.attention_maps import attention_overlay, attention_page, attention_picture
     from keras_vision.visualization.dense_crf import crf_iterations
     from keras_vision.visualization.draw_sequences import drawing_frames, grid, write_animation
     from keras_vision.visualization.edge_curves import boundary_curves
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from keras_vision.visualization.trimap import trimap_curves
 
 __all__ = [
+    "attention_overlay",
+    "attention_page",
+    "attention_picture",
     "boundary_curves",
     "crf_iterations",
     "deconvnet",
@@ -31,6 +35,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "attention_overlay": "attention_maps",
+    "attention_page": "attention_maps",
+    "attention_picture": "attention_maps",
     "boundary_curves": "edge_curves",
     "crf_iterations": "dense_crf",
     "deconvnet": "gradients",

@@ -22,6 +22,7 @@ from keras_vision.training.recipes import (
     resnet,
     resnet_cifar,
     se_resnet,
+    show_attend_tell,
     spp_net,
     squeezenet,
     squeezenet_transfer,
@@ -29,6 +30,7 @@ from keras_vision.training.recipes import (
     tiny_imagenet,
     vgg,
 )
+from keras_vision.training.recipes.caption_settings import CaptionRecipe
 from keras_vision.training.recipes.dense_settings import DenseRecipe
 from keras_vision.training.recipes.generative_settings import GenerativeRecipe
 from keras_vision.training.recipes.glimpse_settings import GlimpseRecipe
@@ -56,16 +58,18 @@ RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for module in _MODULES for 
 DENSE_RECIPES: Mapping[str, DenseRecipe] = {r.name: r for module in _DENSE_MODULES for r in module.RECIPES}
 GENERATIVE_RECIPES: Mapping[str, GenerativeRecipe] = {recipe.name: recipe for recipe in draw.RECIPES}
 GLIMPSE_RECIPES: Mapping[str, GlimpseRecipe] = {recipe.name: recipe for recipe in cluttered_mnist.RECIPES}
-AnyKind = Recipe | DenseRecipe | GenerativeRecipe | GlimpseRecipe
+CAPTION_RECIPES: Mapping[str, CaptionRecipe] = {recipe.name: recipe for recipe in show_attend_tell.RECIPES}
+AnyKind = Recipe | DenseRecipe | GenerativeRecipe | GlimpseRecipe | CaptionRecipe
 
 
 def all_recipes() -> dict[str, AnyKind]:
     """Every recipe by name."""
-    return {**RECIPES, **DENSE_RECIPES, **GENERATIVE_RECIPES, **GLIMPSE_RECIPES}
+    return {**RECIPES, **DENSE_RECIPES, **GENERATIVE_RECIPES, **GLIMPSE_RECIPES, **CAPTION_RECIPES}
 
 
 def find_recipe(name: str) -> AnyKind:
-    """The recipe of a name: of a classifier, of a network with an output for each pixel, or of one that draws or looks.
+    """The recipe of a name: of a classifier, of a network with an output for each pixel, or of one that draws, looks or
+    tells.
 
     Raises:
         KerasVisionError: no such recipe; the message suggests the nearest names.
