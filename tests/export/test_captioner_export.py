@@ -58,6 +58,19 @@ def invoke(*arguments):
     return CliRunner().invoke(app, ["caption", *map(str, arguments)])
 
 
+def test_words_of_a_file_in_dynamic_range_are_about_as_probable(exported, photographs, tmp_path):
+    folder, model = exported
+    to_litert(model, tmp_path / "dynamic.tflite", quantize="dynamic")
+    sizes = [path.stat().st_size for path in (tmp_path / "dynamic.tflite", folder / "model.tflite")]
+    assert sizes[0] < 0.5 * sizes[1]
+    path = min(photographs.iterdir())
+    found, expected = (Captioner(f).caption(path, 3) for f in (tmp_path / "dynamic.tflite", folder / "model.tflite"))
+    assert found.score == pytest.approx(expected.score, rel=0.05)
+    with pytest.raises(ExportError, match="no int8 form"):
+        to_litert(model, tmp_path / "int8.tflite", quantize="int8")
+    assert [p.name for p in tmp_path.iterdir()] == ["dynamic.tflite"]
+
+
 @pytest.mark.parametrize(("beam", "penalty"), [(1, 0.0), (3, 1.0), (len(WORDS), 0.0)])
 def test_the_search_in_numpy_says_what_the_model_says(exported, photographs, beam, penalty):
     folder, model = exported
@@ -103,7 +116,7 @@ def test_a_saved_model_says_whole_captions(exported, photographs, tmp_path):
 
 def test_what_cannot_be_is_refused(exported, tmp_path):
     folder, model = exported
-    with pytest.raises(ExportError, match="normalised images alone"):
+    with pytest.raises(ExportError, match="one normalised image"):
         to_litert(model, tmp_path / "x.tflite", preprocessing=True)
     captioner = Captioner(folder / "model.tflite")
     for settings in (dict(beam=0), dict(beam=len(WORDS) + 1), dict(longest=0)):
