@@ -32,7 +32,6 @@ _NAMES = {
     "read_embeddings": "tables",
     "silhouettes": "clustering",
     "t_sne": "maps",
-    "umap": "maps",
     "walk_images": "listing",
     "ward_tree": "clustering",
     "write_embeddings": "tables",

@@ -1,4 +1,4 @@
-"""Images as points in the plane: multidimensional scaling, t-SNE, UMAP; and on a grid, so that none hides another."""
+"""Images as points in the plane: multidimensional scaling and t-SNE; and on a grid, so that none hides another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from sklearn.manifold import TSNE, smacof
 from sklearn.preprocessing import normalize
 
 from keras_vision.analytics.similarity import checked, distances
-from keras_vision.errors import KerasVisionError
 
 _COMPONENTS = 50  # of PCA before t-SNE, as its authors advise
 _EXACT = 1024  # points that are assigned at once: the time grows with their third power
@@ -58,22 +57,6 @@ def t_sne(vectors: np.ndarray, perplexity: float = 30, seed: int = 0) -> np.ndar
     return method.fit_transform(reduced.astype(np.float32)).astype(np.float64)
 
 
-def umap(vectors: np.ndarray, neighbours: int = 15, seed: int = 0) -> np.ndarray:
-    """UMAP by cosine distance, `(n, d) -> (n, 2)`. Up to four images are scaled by `mds`.
-
-    Raises:
-        KerasVisionError: umap-learn, of the extra `umap`, is missing.
-    """
-    if len(checked(vectors)) <= 4:
-        return mds(vectors, seed=seed)
-    try:
-        from umap import UMAP
-    except ImportError as error:
-        raise KerasVisionError('UMAP needs umap-learn: pip install "keras-vision[umap]".') from error
-    method = UMAP(n_neighbors=min(neighbours, len(vectors) - 1), metric="cosine", random_state=seed, n_jobs=1)
-    return method.fit_transform(vectors).astype(np.float64)
-
-
 def image_grid(points: np.ndarray) -> np.ndarray:
     """Cells of a square grid for points of the plane, `(n, 2) -> (n, 2)` int: column and row, each cell used once.
 
@@ -81,7 +64,7 @@ def image_grid(points: np.ndarray) -> np.ndarray:
     along the longer side of the grid until so few are left.
 
     Args:
-        points: of `t_sne`, `mds` or `umap`; identical ones are spread in their order.
+        points: of `t_sne` or `mds`; identical ones are spread in their order.
     """
     if not len(checked(points)):
         return np.zeros((0, 2), int)
