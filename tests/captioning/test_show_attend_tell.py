@@ -185,7 +185,8 @@ def test_the_baseline_is_a_moving_average_of_log_likelihoods():
     assert float(decoder.cell.baseline) == pytest.approx(0.9 * -10 + 0.1 * mean, rel=1e-5)
 
 
-@pytest.mark.parametrize("row", ["hard", *(pytest.param(row, marks=pytest.mark.slow) for row in ("soft", "mean"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ["soft", "hard", "mean"])
 def test_training_learns_two_captions_by_heart(row):
     model = small_model(row, spread=0.1, units=16, dropout=0.0)
     annotations = annotations_of(model, 2)
