@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import keras_vision as kv
 from keras_vision.errors import ExportError
-from keras_vision.export import child, contents, conversion, to_litert
+from keras_vision.export import child, conversion, to_litert
 from keras_vision.export.parity import compare_quantized, sample_pixels
 from keras_vision.model import VisionModel
 from keras_vision.runtime import DensePredictor, Predictor
@@ -167,7 +167,7 @@ def with_top(base, layer):
 
 @keras.saving.register_keras_serializable("tests")
 class Special(keras.layers.Layer):
-    """An operation that LiteRT has no builtin for: Erfinv has no Flex operation either, Cumprod has one."""
+    """An operation that LiteRT has no builtin for."""
 
     def __init__(self, function, **options):
         super().__init__(**options)
@@ -177,15 +177,13 @@ class Special(keras.layers.Layer):
         return self.function(1 + 0.5 * x)
 
 
-def test_an_operation_that_litert_lacks_is_named_and_flex_takes_it(model, tmp_path):
-    net = with_top(model, Special(lambda x: tf.math.cumprod(x, axis=-1)))
-    with pytest.raises(ExportError, match=r"uses Cumprod, which LiteRT lacks; .* flex=True"):
+def test_an_operation_that_litert_lacks_is_named(model, tmp_path):
+    net = with_top(model, Special(tf.math.erfinv))
+    with pytest.raises(ExportError, match=r"uses Erfinv, which LiteRT lacks; .* flex=True"):
         to_litert(net, tmp_path / "model.tflite")
-    assert list(tmp_path.iterdir()) == []
-    assert to_litert(net, tmp_path / "model.tflite", flex=True).max_difference < 1e-4
-    assert contents(tmp_path / "model.tflite").flex == ["FlexCumprod"]
     with pytest.raises(ExportError, match="uses Erfinv, which LiteRT and its Flex delegate lack"):
-        to_litert(with_top(model, Special(tf.math.erfinv)), tmp_path / "other.tflite", flex=True)
+        to_litert(net, tmp_path / "model.tflite", flex=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_job_that_cannot_be_done_is_an_error_here(tmp_path):
