@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from keras_vision.errors import ExportError
 from keras_vision.export.calibration import as_pixels
 from keras_vision.export.parity import named_outputs
 from keras_vision.model import VisionModel
@@ -42,14 +43,30 @@ def both_outputs(
         images: normalised, `(1, h, w, c)` each.
         in_graph: whether the file takes pixels.
         flex: whether it holds operations of TensorFlow's own.
+
+    Raises:
+        ExportError: it does, and TensorFlow's interpreter has no Flex delegate to run them.
     """
     expected = _keras_outputs(model, images)
     images = images[: len(next(iter(expected.values())))]
-    interpreter = (tf.lite.Interpreter if flex else Interpreter)(model_path=str(file), num_threads=os.cpu_count())
-    runner = interpreter.get_signature_runner()
+    runner = _opened(file, flex).get_signature_runner()
     takes, gives = runner.get_input_details()["image"], runner.get_output_details()
     rows: list[dict[str, Any]] = []
     for values in as_pixels(images, model.preprocessing, corner=False) if in_graph else images:
         outputs = runner(image=to_tensor(np.round(values) if in_graph else values, takes))
         rows.append({name: to_values(value, gives[name]) for name, value in outputs.items()})
     return list(expected.values()), [np.concatenate([row[name] for row in rows]) for name in expected]
+
+
+def _opened(file: Path, flex: bool) -> Any:
+    interpreter = (tf.lite.Interpreter if flex else Interpreter)(model_path=str(file), num_threads=os.cpu_count())
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:
+        if not flex:
+            raise
+        raise ExportError(
+            f"TensorFlow {tf.__version__} has no Flex delegate here, so that the file cannot be compared with the "
+            "model; nothing was written. Replace what LiteRT has no builtin operation for."
+        ) from error
+    return interpreter

@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras_vision.data.decode import load_pixels
 from keras_vision.errors import ExportError
 from keras_vision.export.captioner import captioner_to_saved_model
+from keras_vision.export.dense_signature import dense_signature
 from keras_vision.export.generator import generator_to_saved_model
 from keras_vision.export.parity import Parity, check_exportable, compare, named_outputs, sample_pixels
 from keras_vision.export.portable import portable
@@ -29,6 +30,10 @@ def to_saved_model(model: VisionModel, path: str | os.PathLike, *, overwrite: bo
     Signatures: "serve" (also the default) takes preprocessed images `(n, h, w, c)` float32; "serve_bytes" takes
     encoded images `(n,)` and decodes, resizes, crops and normalises them in the graph. Outputs are named. The card and
     the labels are assets.
+
+    Of networks of maps, "segment" and "edges" take one encoded image, a scalar, and give maps of its own size: "class"
+    `(h, w)` int32 and "probability" `(h, w, k)`, or "probability" `(h, w)` of an edge. A fixed size of input sees the
+    whole image squashed to it.
 
     A `layers.DenseCRF` goes into the file as its reference in TensorFlow's own operations, with which
     the file is compared then (`portable`); that needs a fixed size. Of a network that draws, see
@@ -91,6 +96,8 @@ class _Serving(tf.Module):
         self.endpoints: dict[str, Any] = {"serving_default": serve, "serve": serve}
         if _takes_files(model):
             self.endpoints["serve_bytes"] = serve_bytes
+        if (signature := dense_signature(model)) is not None:
+            self.endpoints[model.card.task if model.card.task == "edges" else "segment"] = signature
 
 
 def _check(model: VisionModel, folder: Path) -> Parity:

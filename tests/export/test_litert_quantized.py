@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import keras_vision as kv
 from keras_vision.errors import ExportError
-from keras_vision.export import child, conversion, to_litert
+from keras_vision.export import child, conversion, running, to_litert
 from keras_vision.export.parity import compare_quantized, sample_pixels
 from keras_vision.model import VisionModel
 from keras_vision.runtime import DensePredictor, Predictor
@@ -167,7 +167,7 @@ def with_top(base, layer):
 
 @keras.saving.register_keras_serializable("tests")
 class Special(keras.layers.Layer):
-    """An operation that LiteRT has no builtin for."""
+    """An operation that LiteRT has no builtin for: Erfinv has no Flex operation either, Cumprod has one."""
 
     def __init__(self, function, **options):
         super().__init__(**options)
@@ -182,6 +182,15 @@ def test_an_operation_that_litert_lacks_is_named(model, tmp_path):
     with pytest.raises(ExportError, match=r"uses Erfinv, which LiteRT lacks; .* flex=True"):
         to_litert(net, tmp_path / "model.tflite")
     with pytest.raises(ExportError, match="uses Erfinv, which LiteRT and its Flex delegate lack"):
+        to_litert(net, tmp_path / "model.tflite", flex=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_flex_operations_that_cannot_be_run_here_is_not_kept(model, tmp_path, monkeypatch):
+    """TensorFlow's wheels differ in whether they hold the delegate."""
+    monkeypatch.setattr(running.tf.lite, "Interpreter", Interpreter)  # which has none
+    net = with_top(model, Special(lambda x: tf.math.cumprod(x, axis=-1)))
+    with pytest.raises(ExportError, match="no Flex delegate here"):
         to_litert(net, tmp_path / "model.tflite", flex=True)
     assert list(tmp_path.iterdir()) == []
 
