@@ -1,6 +1,6 @@
 """SqueezeNet v1.0 by Deep Compression: bytes and top-1, beside the authors' own file (Table 2 of the paper).
 
-    python benchmarks/compression.py ../shared/weights/compressed_SqueezeNet.net PHOTOGRAPHS \\
+    python benchmarks/deep_compression.py ../shared/weights/compressed_SqueezeNet.net PHOTOGRAPHS \\
         ../shared/data/imagenet_sample --synsets ../shared/data/imagenet_labels/synset_words.txt
 
 Claims: with 8 bits at most 0.65 MiB and with 6 bits at most 0.47 MB, at a sparsity of 0.67, each within 1.0 point of
