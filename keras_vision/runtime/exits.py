@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_vision.errors import KerasVisionError
 
+_TINY = np.finfo(np.float64).tiny
 # Number of a stage, and what it takes, to the probabilities of its exit and to what the next stage takes.
 Run = Callable[[int, list[np.ndarray]], tuple[np.ndarray, list[np.ndarray]]]
 
@@ -39,7 +40,7 @@ class Exited:
 def entropy(probabilities: Any) -> np.ndarray:
     """Of each row, in nats: `(n, classes) -> (n,)`, from 0 (certain) to log(classes)."""
     p = np.asarray(probabilities, np.float64)
-    return -np.sum(p * np.log(np.where(p > 0, p, 1)), axis=-1)
+    return 0.0 - (p * np.log(np.maximum(p, _TINY))).sum(axis=-1)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -73,16 +74,17 @@ def run_batch(run: Run, images: np.ndarray, thresholds: Sequence[float], classes
     """
     probabilities, exits = np.zeros((len(images), classes), np.float32), np.zeros(len(images), int)
     here, carried = np.arange(len(images)), [images]
-    for number in range(len(thresholds) + 1):
+    for number, threshold in enumerate((*thresholds, math.inf)):
         given, carried = run(number, carried)
-        if not np.isfinite(given).all():
+        spread = entropy(given)
+        if not math.isfinite(spread.sum()):
             raise KerasVisionError(f"exit {number} gives values that are not finite: weights or images are broken.")
-        last = number == len(thresholds)
-        leaves = np.ones(len(here), bool) if last else entropy(given) < thresholds[number]
+        leaves = spread < threshold
+        if leaves.all():
+            probabilities[here], exits[here] = given, number
+            break
         probabilities[here[leaves]], exits[here[leaves]] = given[leaves], number
         here, carried = here[~leaves], [tensor[~leaves] for tensor in carried]
-        if not len(here):
-            break
     return Exited(probabilities, exits)
 
 
@@ -98,4 +100,6 @@ def in_batches(run: Run, images: np.ndarray, thresholds: Sequence[float], classe
     found = [run_batch(run, images[start : start + batch_size], thresholds, classes) for start in starts]
     if not found:
         return Exited(np.zeros((0, classes), np.float32), np.zeros(0, int))
+    if len(found) == 1:
+        return found[0]
     return Exited(*(np.concatenate([getattr(part, name) for part in found]) for name in ("probabilities", "exits")))
