@@ -130,7 +130,7 @@ def test_a_foreign_script_is_refused(browser, explored):
 
 def test_thumbnails_come_after_the_first_picture(tab):
     assert tab.evaluate("painted") < 9
-    until(tab, "decoded > 60")
+    until(tab, "decoded > 60 && bitmap(7) !== null")
     assert tab.evaluate("bitmap(7).width") == 60
     colour = tab.evaluate(
         "(() => { const [x, y] = place(7); const at = [x * view.scale + view.x, y * view.scale + view.y];"
