@@ -1,9 +1,15 @@
 """Regions of an image without learning, after Multiscale Combinatorial Grouping: hierarchies, proposals, their scores.
 
+A boundary map becomes a hierarchy of regions, which any threshold cuts into a segmentation::
+
+    ucm = kv.proposals.ultrametric_contour_map(edges)                         # strengths 0 to 1, (h, w)
+    labels = kv.proposals.segment(ucm, 0.2)
+
 Scores of a segmentation against the regions that several people drew::
 
     images = kv.data.bsds500("BSR", "test")
     kv.proposals.covering(labels, images.segmentations(0))        # also: Rand index, variation of information
+    kv.proposals.evaluate_regions(hierarchies, images)                        # at the best threshold of set and image
     kv.proposals.human_region_consistency(images)                 # covering 0.72
 
 Names are imported on first use (PEP 562). Nothing here needs Keras or TensorFlow.
@@ -13,6 +19,13 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "Hierarchy": "hierarchy",
+    "RegionScores": "region_benchmark",
+    "gradient_contours": "contours",
+    "evaluate_regions": "region_benchmark",
+    "orient": "arcs",
+    "segment": "hierarchy",
+    "ultrametric_contour_map": "hierarchy",
     "HumanRegions": "human_regions",
     "covering": "region_scores",
     "human_region_consistency": "human_regions",
