@@ -23,6 +23,8 @@ _NAMES = {
     "RegionScores": "region_benchmark",
     "gradient_contours": "contours",
     "evaluate_regions": "region_benchmark",
+    "intervening_contours": "affinity",
+    "normalized_cuts": "eigenvectors",
     "orient": "arcs",
     "segment": "hierarchy",
     "ultrametric_contour_map": "hierarchy",
