@@ -1,9 +1,17 @@
 """Regions of an image without learning, after Multiscale Combinatorial Grouping: hierarchies, proposals, their scores.
 
-A boundary map becomes a hierarchy of regions, which any threshold cuts into a segmentation::
+A boundary map becomes a hierarchy of regions; a threshold cuts it into a segmentation, and sets of up to four
+neighbouring regions are proposals of objects::
 
-    ucm = kv.proposals.ultrametric_contour_map(edges)                         # strengths 0 to 1, (h, w)
-    labels = kv.proposals.segment(ucm, 0.2)
+    edges = kv.proposals.gradient_contours(image)           # or those of an `edges.HED`, 0 to 1, (h, w)
+    ucm = kv.proposals.ultrametric_contour_map(edges)
+    labels = kv.proposals.segment(ucm, 0.4)
+    proposals = kv.proposals.group_regions(ucm).without_holes().distinct(0.95)
+    proposals.mask(0), proposals.boxes
+
+Several scales on common regions, and one hierarchy of all of them::
+
+    *single, multiscale = kv.proposals.multiscale_hierarchies(image, scales=(0.5, 1, 2))
 
 Scores of a segmentation against the regions that several people drew::
 
@@ -20,16 +28,24 @@ from typing import Any
 
 _NAMES = {
     "Hierarchy": "hierarchy",
+    "Proposals": "proposal_set",
     "RegionScores": "region_benchmark",
     "gradient_contours": "contours",
     "evaluate_regions": "region_benchmark",
+    "instance_quality": "proposal_scores",
     "intervening_contours": "affinity",
+    "multiscale_hierarchies": "alignment",
     "normalized_cuts": "eigenvectors",
     "orient": "arcs",
+    "proposal_overlaps": "proposal_scores",
+    "proposal_recall": "proposal_scores",
     "segment": "hierarchy",
     "ultrametric_contour_map": "hierarchy",
     "HumanRegions": "human_regions",
+    "align": "alignment",
+    "combine": "alignment",
     "covering": "region_scores",
+    "group_regions": "grouping",
     "human_region_consistency": "human_regions",
     "probabilistic_rand_index": "region_scores",
     "variation_of_information": "region_scores",

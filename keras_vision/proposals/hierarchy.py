@@ -41,6 +41,18 @@ class Hierarchy:
         parents[self.children] = np.arange(len(self), len(parents))[:, None]
         return parents
 
+    @property
+    def spans(self) -> tuple[np.ndarray, np.ndarray]:
+        """With leaves in the order of the tree, where each node's begin, and how many they are: two `(2 n - 1,)`."""
+        n = len(self)
+        start, size = np.zeros(2 * n - 1, int), np.ones(2 * n - 1, int)
+        for k, (a, b) in enumerate(self.children, n):
+            size[k] = size[a] + size[b]
+        for k in reversed(range(n - 1)):
+            a, b = self.children[k]
+            start[a], start[b] = start[n + k], start[n + k] + size[a]
+        return start, size
+
     def contours(self) -> np.ndarray:
         """Strength of the border of each pixel with the one on its right or below it, the greater: float32 `(h, w)`.
 
