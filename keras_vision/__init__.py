@@ -26,6 +26,7 @@ _MODULES = (
     "layers",
     "localisation",
     "ops",
+    "proposals",
     "registry",
     "runtime",
     "segmentation",
