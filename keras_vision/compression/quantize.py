@@ -18,9 +18,9 @@ from keras_vision.compression.kernel_variables import chosen, values_of
 from keras_vision.errors import KerasVisionError
 
 BITS = (4, 5, 6, 8)
-CELLS = 1 << 12  # a kernel of more distinct values is clustered as a histogram this fine
+CELLS = 1 << 14  # a kernel of more distinct values is clustered as a histogram this fine
 STARTS = ("k-means++", "linear")
-ROUNDS = 100  # of k-means at most
+ROUNDS = 300  # of k-means at most
 DRAWS = 5  # of weights to start from
 
 
