@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import tensorflow as tf
 
 from keras_vision.errors import ExportError
 from keras_vision.export.child import to_lite
+from keras_vision.export.metadata import pack
 from keras_vision.export.parity import Parity, compare, compare_quantized, sample_pixels
 from keras_vision.files import whole_file, whole_folder
 from keras_vision.model import VisionModel
@@ -57,9 +57,7 @@ def captioner_to_litert(
     content = to_lite({ENCODE: module.encode, STEP: module.step}, module, model.name, quantize=quantize)
     with whole_file(path, overwrite) as file:
         file.write_bytes(content)
-        with zipfile.ZipFile(file, "a") as archive:  # with a fixed date: the same model gives the same bytes
-            for name, text in _texts(model).items():
-                archive.writestr(zipfile.ZipInfo(name), text)
+        pack(file, _facts(model), model.vocabulary)
         captioner = Captioner(file)
         return _compared(model, module, captioner.run, "the LiteRT file", quantize)
 
@@ -85,7 +83,8 @@ def captioner_to_saved_model(model: VisionModel, path: str | os.PathLike, *, ove
     module = _Captioning(model, one_image=False)
     with whole_folder(path, overwrite) as folder, tempfile.TemporaryDirectory() as assets:
         module.assets = []
-        for name, text in _texts(model).items():
+        texts = {CARD_FILE: json.dumps(_facts(model), indent=1), LABELS_FILE: "\n".join(model.vocabulary)}
+        for name, text in texts.items():
             (Path(assets) / name).write_text(text, encoding="utf-8")
             module.assets.append(tf.saved_model.Asset(str(Path(assets) / name)))
         signatures = {"serving_default": module.caption, "caption": module.caption}
@@ -135,10 +134,9 @@ class _Captioning(tf.Module):
         self.encode, self.step, self.caption = encode, step, caption
 
 
-def _texts(model: Any) -> dict[str, str]:
+def _facts(model: Any) -> dict[str, Any]:
     card = {**model.card.to_dict(), "grid": list(model.grid)}
-    stored = {"card": card, "preprocessing": model.preprocessing.to_dict()}
-    return {CARD_FILE: json.dumps(stored, indent=1), LABELS_FILE: "\n".join(model.vocabulary)}
+    return {"card": card, "preprocessing": model.preprocessing.to_dict()}
 
 
 def _images(model: Any, count: int = 1) -> np.ndarray:

@@ -39,7 +39,7 @@ def test_a_large_kernel_is_clustered_as_all_its_values_would_be(bits):
     start = np.linspace(values.min(), values.max(), 2**bits)[:, None]
     peer = KMeans(2**bits, init=start, n_init=1, max_iter=300, tol=0).fit(values[:, None])
     error = np.square(own.weights - values).mean()
-    assert error == pytest.approx(peer.inertia_ / values.size, rel=0.25)  # neither has converged with 8 bits
+    assert error == pytest.approx(peer.inertia_ / values.size, rel=0.25 if bits == 8 else 0.1)
     assert np.square(share(values, bits).weights - values).mean() < error
 
 
