@@ -59,23 +59,27 @@ def whole(main: keras.Model, images: np.ndarray) -> None:
 
 
 def device_ratios(
-    model: VisionModel, line: keras.Model, stages: Path, images: np.ndarray, rounds: int
+    model: VisionModel, line: keras.Model, stages: Path, images: np.ndarray, rounds: int, threads: int
 ) -> dict[int, float]:
     """By batch: images per second of the staged files against those of the main line's LiteRT file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "line.tflite"
         to_litert(VisionModel(line.input, line.output).with_card(model.card), file, batch=None)
-        staged, whole_line = (
-            StagedPredictor(stages),
-            open_interpreter(file, None, allocate=False).get_signature_runner(),
-        )
+        staged, whole_line = StagedPredictor(stages, threads=threads), open_interpreter(file, threads, allocate=False)
+        (taken,), (given,) = whole_line.get_input_details(), whole_line.get_output_details()
         found = {}
         for batch, count in DEVICE.items():
             chosen = images[:count]
 
             def by_batches(x: np.ndarray, size: int = batch) -> None:
                 for start in range(0, len(x), size):
-                    whole_line(image=x[start : start + size])
+                    part = x[start : start + size]
+                    if start == 0 or len(part) < size:  # else it has been allocated
+                        whole_line.resize_tensor_input(taken["index"], part.shape)
+                        whole_line.allocate_tensors()
+                    whole_line.set_tensor(taken["index"], part)
+                    whole_line.invoke()
+                    whole_line.get_tensor(given["index"])
 
             ways = partial(staged.run, batch_size=batch), by_batches
             pairs = [[rate(way, chosen) for way in ways] for _ in range(rounds + 1)][1:]
@@ -120,9 +124,10 @@ def main() -> None:
             f"{statistics.median(a for a, _ in pairs):.0f}", f"{statistics.median(a / b for a, b in pairs):.2f}x",
         )  # fmt: skip
     console.print(table)
-    ratios = device_ratios(model, line, options.out / branchynet.STAGES, images, options.rounds)
-    for batch, ratio in ratios.items():
-        console.print(f"LiteRT, the first row's thresholds, batches of {batch}: {ratio:.2f}x")
+    for threads in (1, 2):
+        ratios = device_ratios(model, line, options.out / branchynet.STAGES, images, options.rounds, threads)
+        for batch, ratio in ratios.items():
+            console.print(f"LiteRT, {threads} threads, the first row's thresholds, batches of {batch}: {ratio:.2f}x")
     console.print(f"main line alone, trained before: {found['main_accuracy']:.2%}; the first row's thresholds were")
     console.print(f"searched on held-out training images. The paper: {PAPER[options.network]}x on a CPU")
     console.print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, {options.rounds} rounds")

@@ -40,7 +40,7 @@ class Exited:
 def entropy(probabilities: Any) -> np.ndarray:
     """Of each row, in nats: `(n, classes) -> (n,)`, from 0 (certain) to log(classes)."""
     p = np.asarray(probabilities, np.float64)
-    return 0.0 - (p * np.log(np.maximum(p, _TINY))).sum(axis=-1)
+    return 0.0 - np.vecdot(p, np.log(np.maximum(p, _TINY)))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -66,40 +66,37 @@ def checked_thresholds(thresholds: Sequence[float], exits: int, classes: int) ->
     return values
 
 
-def run_batch(run: Run, images: np.ndarray, thresholds: Sequence[float], classes: int) -> Exited:
-    """Images `(n, ...)` through the stages, each time without those that have left.
-
-    Raises:
-        KerasVisionError: probabilities that are not finite, by which no image would ever leave rightly.
-    """
-    probabilities, exits = np.zeros((len(images), classes), np.float32), np.zeros(len(images), int)
-    here, carried = np.arange(len(images)), [images]
-    for number, threshold in enumerate((*thresholds, math.inf)):
-        given, carried = run(number, carried)
-        spread = entropy(given)
-        if not math.isfinite(spread.sum()):
-            raise KerasVisionError(f"exit {number} gives values that are not finite: weights or images are broken.")
-        leaves = spread < threshold
-        if leaves.all():
-            probabilities[here], exits[here] = given, number
-            break
-        probabilities[here[leaves]], exits[here[leaves]] = given[leaves], number
-        here, carried = here[~leaves], [tensor[~leaves] for tensor in carried]
-    return Exited(probabilities, exits)
-
-
 def in_batches(run: Run, images: np.ndarray, thresholds: Sequence[float], classes: int, batch_size: int) -> Exited:
-    """`run_batch` over batches of at most `batch_size` images.
+    """Images `(n, ...)` in batches through the stages, each time without those that have left.
 
     Raises:
-        KerasVisionError: a batch size below 1; and see `run_batch`.
+        KerasVisionError: a batch size below 1, or probabilities that are not finite, by which no image would ever leave
+            rightly.
     """
     if batch_size < 1:
         raise KerasVisionError(f"batch_size={batch_size}; give a number of images, at least 1.")
+    limits = (*thresholds, math.inf)
     starts = range(0, len(images), batch_size)
-    found = [run_batch(run, images[start : start + batch_size], thresholds, classes) for start in starts]
+    found = [_leave(run, 0, [images[start : start + batch_size]], limits) for start in starts]
     if not found:
         return Exited(np.zeros((0, classes), np.float32), np.zeros(0, int))
     if len(found) == 1:
         return found[0]
     return Exited(*(np.concatenate([getattr(part, name) for part in found]) for name in ("probabilities", "exits")))
+
+
+def _leave(run: Run, number: int, carried: list[np.ndarray], thresholds: Sequence[float]) -> Exited:
+    """From stage `number` on. All images leaving at once, as one alone does, is the cheap way."""
+    given, following = run(number, carried)
+    spread = entropy(given)
+    leaves = spread < thresholds[number]
+    exits = np.full(len(given), number)
+    if np.count_nonzero(leaves) == len(given):
+        return Exited(given, exits)
+    if not np.isfinite(spread).all():
+        raise KerasVisionError(f"exit {number} gives values that are not finite: weights or images are broken.")
+    stays = ~leaves
+    later = _leave(run, number + 1, [tensor[stays] for tensor in following], thresholds)
+    probabilities = np.array(given)
+    probabilities[stays], exits[stays] = later.probabilities, later.exits
+    return Exited(probabilities, exits)

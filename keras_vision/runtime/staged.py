@@ -46,8 +46,7 @@ class StagedPredictor:
         if lost := [name for name in files if not (Path(path) / name).is_file()]:
             raise KerasVisionError(f"{path} lacks {', '.join(lost)}; export the network again.")
         self.thresholds = checked_thresholds(given, len(files), self.classes)
-        self._interpreters = [open_interpreter(Path(path) / name, threads, allocate=False) for name in files]
-        self._stages = [interpreter.get_signature_runner() for interpreter in self._interpreters]
+        self._stages = [_Stage(Path(path) / name, threads) for name in files]
 
     def predict(self, images: Iterable[Source], batch_size: int = 32) -> Exited:
         """Probabilities of images, and the exits they left by.
@@ -69,10 +68,34 @@ class StagedPredictor:
         return in_batches(self._stage, tensors, self.thresholds, self.classes, batch_size)
 
     def _stage(self, number: int, carried: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-        outputs: dict[str, Any] = self._stages[number](**{f"carried{i}": x for i, x in enumerate(carried)})
-        scores = outputs.pop("scores")
-        given = softmax(scores) if self._logits else scores
-        return given, [outputs[f"carried{i}"] for i in range(len(outputs))]
+        scores, *following = self._stages[number](carried)
+        return softmax(scores) if self._logits else scores, following
+
+
+class _Stage:
+    """One file; a signature's own runner allocates its tensors in every call, which takes longer than a small stage."""
+
+    def __init__(self, path: Path, threads: int | None):
+        self._interpreter = open_interpreter(path, threads, allocate=False)
+        runner = self._interpreter.get_signature_runner()
+        inputs, outputs = runner.get_input_details(), runner.get_output_details()
+        self._inputs = [inputs[f"carried{i}"]["index"] for i in range(len(inputs))]
+        self._outputs = [
+            outputs[name]["index"] for name in ("scores", *(f"carried{i}" for i in range(len(outputs) - 1)))
+        ]
+        self._images = 0
+
+    def __call__(self, carried: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Scores `(n, classes)`, and what the next stage takes."""
+        if len(carried[0]) != self._images:
+            for index, tensor in zip(self._inputs, carried, strict=True):
+                self._interpreter.resize_tensor_input(index, tensor.shape)
+            self._interpreter.allocate_tensors()
+            self._images = len(carried[0])
+        for index, tensor in zip(self._inputs, carried, strict=True):
+            self._interpreter.set_tensor(index, tensor)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index) for index in self._outputs]
 
 
 def _read_index(file: Path) -> dict[str, Any]:
