@@ -1,0 +1,70 @@
+"""The runtime in an environment that has only LiteRT, NumPy and Pillow, as on a small device."""
+
+import importlib.metadata as metadata
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import keras_vision
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import importlib.util, sys
+from keras_vision.runtime import DensePredictor, Predictor
+
+for name in ("tensorflow", "keras", "scipy", "sklearn", "h5py", "typer", "rich"):
+    assert importlib.util.find_spec(name) is None, name
+file, task, image = sys.argv[1:]
+if task == "classification":
+    print(len(Predictor(file).classify(image)))
+else:
+    print(*DensePredictor(file).predict(image).shape)
+"""
+
+
+def needed(*names: str) -> set[str]:
+    """These distributions and all that they require, without extras."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        try:
+            requires = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:  # for another system
+            continue
+        if name not in found:
+            found.add(name)
+            waiting += [re.match(r"[\w.-]+", line)[0] for line in requires if "extra ==" not in line]
+    return found
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """A Python that imports keras_vision and these three packages, and nothing else that is installed."""
+    folder = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin/python"
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    (site / "keras_vision").symlink_to(Path(keras_vision.__file__).parent)
+    for name in needed("ai-edge-litert", "numpy", "pillow"):
+        for file in metadata.files(name) or ():
+            place = site / file.parts[0]
+            if file.parts[0] not in ("..", "__pycache__") and not place.exists():
+                place.symlink_to(Path(str(file.locate())).parents[len(file.parts) - 1] / file.parts[0])
+    return python
+
+
+@pytest.mark.parametrize("name", sorted(json.loads((ROOT / "savedmodels/manifest.json").read_text())))
+def test_each_committed_model_runs_there(python, name, tmp_path):
+    task = json.loads((ROOT / "savedmodels/manifest.json").read_text())[name]["task"]
+    Image.radial_gradient("L").convert("RGB").save(tmp_path / "image.png")
+    command = [python, "-I", "-c", PROGRAM, ROOT / f"savedmodels/{name}/model.tflite", task, tmp_path / "image.png"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[:2] == ["256", "256"] or task == "classification", done.stdout
