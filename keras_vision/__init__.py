@@ -3,9 +3,7 @@
 Every name below is imported on first use (PEP 562), so ``import keras_vision`` itself costs almost nothing.
 """
 
-import importlib
-from typing import Any
-
+from keras_vision.lazy import on_first_use
 from keras_vision.ops.arrival import register_with_tensorflow
 
 __version__ = "0.1.0"
@@ -51,14 +49,4 @@ __all__ = sorted([*_MODULES, *_NAMES])
 
 register_with_tensorflow()
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = on_first_use(__name__, {**dict.fromkeys(_MODULES), **_NAMES})

@@ -13,7 +13,7 @@ PACKAGE = Path(keras_vision.__file__).parent
 TENSORFLOW = ("ops/", "data/", "training/", "export/", "compression/", "captioning/text.py")  # may import it
 
 # Each part, and the parts of the package it may import besides itself.
-BELOW_LAYERS = {"errors", "files", "journal", "runtime", "registry", "ops"}
+BELOW_LAYERS = {"errors", "files", "journal", "lazy", "runtime", "registry", "ops"}
 BELOW_MODEL = BELOW_LAYERS | {"layers", "graph", "model", "early_exit", "fully_convolutional", "upsampling"}
 TAKES_ANY_MODEL = {"weights", "data", "export", "compression", "analytics", "visualization"}
 HEADS = {"segmentation", "edges", "captioning", "generative", "localisation"}
@@ -23,9 +23,10 @@ ALLOWED = {
     "errors": set(),
     "files": {"errors"},
     "journal": {"errors"},
-    "runtime": {"errors", "files"},
+    "lazy": set(),
+    "runtime": {"errors", "files", "lazy"},
     "registry": {"errors", "runtime"},
-    "ops": {"errors", "journal"},
+    "ops": {"errors", "journal", "lazy"},
     "layers": BELOW_LAYERS,
     "graph": BELOW_LAYERS | {"layers", "model"},
     "model": BELOW_LAYERS | {"layers", "graph"},

@@ -3,8 +3,7 @@
 Names are imported on first use.
 """
 
-import importlib
-from typing import Any
+from keras_vision.lazy import on_first_use
 
 _NAMES = {
     "Exploration": "exploration",
@@ -39,12 +38,4 @@ _NAMES = {
 
 __all__ = sorted(_NAMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = on_first_use(__name__, _NAMES)

@@ -1,9 +1,9 @@
 """Words for images."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keras_vision.captioning.decoding import Sequences, beam_search
+from keras_vision.lazy import on_first_use
 
 if TYPE_CHECKING:
     from keras_vision.captioning.objective import Objective
@@ -35,8 +35,4 @@ _HOMES = {  # the encoders, and the text, which needs TensorFlow, load when they
     "words_of": "text",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

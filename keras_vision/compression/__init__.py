@@ -7,8 +7,7 @@
 Names are imported on first use (PEP 562): reading a packed file's weights needs no TensorFlow.
 """
 
-import importlib
-from typing import Any
+from keras_vision.lazy import on_first_use
 
 _WHERE = {
     "GradualPruning": "gradual",
@@ -40,8 +39,4 @@ _WHERE = {
 
 __all__ = sorted(_WHERE)
 
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = on_first_use(__name__, _WHERE)

@@ -3,8 +3,9 @@
 Every name is imported on first use (PEP 562): scanning a folder needs no TensorFlow.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from keras_vision.lazy import on_first_use
 
 if TYPE_CHECKING:
     from keras_vision.data import augment
@@ -145,16 +146,5 @@ _HOMES = {  # module -> the public names it has
     "validation": ("class_folders", "imagenet_validation", "tiny_imagenet_validation", "validation_images"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name == "augment":
-        return importlib.import_module(f"{__name__}.augment")
-    for home, names in _HOMES.items():
-        if name in names:
-            value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+_names = {name: home for home, names in _HOMES.items() for name in names}
+__getattr__, __dir__ = on_first_use(__name__, {"augment": None, **_names})

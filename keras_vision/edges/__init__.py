@@ -21,8 +21,7 @@ Maps of edge strength from 0 to 1 are scored against what several people drew::
 The networks are imported on first use (PEP 562): the benchmark needs no Keras.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keras_vision.edges.consensus import consensus, share_consensus
 from keras_vision.edges.evaluation import evaluate_boundaries
@@ -30,6 +29,7 @@ from keras_vision.edges.human import HumanConsistency, human_consistency
 from keras_vision.edges.matching import match_boundaries
 from keras_vision.edges.scores import BestF, BoundaryScores
 from keras_vision.edges.thinning import suppress_non_maxima, thin
+from keras_vision.lazy import on_first_use
 
 if TYPE_CHECKING:
     from keras_vision.edges.hed import HED, with_output
@@ -54,8 +54,4 @@ __all__ = [
 
 _HOMES = {"HED": "hed", "with_output": "hed", "BalancedEdgeLoss": "loss", "deep_supervision": "loss"}
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

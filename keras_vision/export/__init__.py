@@ -3,8 +3,9 @@
 Every name is imported on first use (PEP 562): the process that converts needs TensorFlow alone.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from keras_vision.lazy import on_first_use
 
 if TYPE_CHECKING:
     from keras_vision.export.litert import to_litert
@@ -39,12 +40,4 @@ _HOMES = {  # public name -> the module that has it
     "write_report": "report_page",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

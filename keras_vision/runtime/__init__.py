@@ -1,8 +1,6 @@
 """Inference over exported models with numpy, Pillow and LiteRT alone; never imports TensorFlow or Keras."""
 
-import importlib
-from typing import Any
-
+from keras_vision.lazy import on_first_use
 from keras_vision.runtime.images import list_images, open_image
 from keras_vision.runtime.preprocessing import Preprocessing
 
@@ -27,8 +25,4 @@ _LATE = {  # with the interpreter
     "StagedPredictor": "staged",
 }
 
-
-def __getattr__(name: str) -> Any:  # the interpreter loads only when a model is about to run
-    if name in _LATE:
-        return getattr(importlib.import_module(f"keras_vision.runtime.{_LATE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = on_first_use(__name__, _LATE)

@@ -1,7 +1,8 @@
 """Pictures of what models and operations do; imported on first use, as those of operations need TensorFlow."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from keras_vision.lazy import on_first_use
 
 if TYPE_CHECKING:
     from keras_vision.visualization.attention_maps import attention_overlay, attention_page, attention_picture
@@ -54,8 +55,4 @@ _HOMES = {
     "write_animation": "draw_sequences",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

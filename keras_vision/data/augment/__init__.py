@@ -4,8 +4,9 @@ Ready-made ones, by paper: `inception`, `vgg`, `alexnet`, `fcn`, `cifar`, `segme
 Every name is imported on first use (PEP 562). docs/regularisation.md lists where each published method is.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from keras_vision.lazy import on_first_use
 
 if TYPE_CHECKING:
     from keras_vision.data.augment.geometry import (
@@ -69,14 +70,4 @@ _HOMES = {  # module -> the public names it has
     "window": ("Augmentation", "Window", "show", "show_mask"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
