@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -11,13 +12,15 @@ from pathlib import Path
 
 from keras_vision.errors import KerasVisionError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
     """A temporary path to write to, renamed to `path` at the end and removed if anything fails.
 
     Raises:
-        KerasVisionError: the path exists and `overwrite` is off, or its folder cannot be written.
+        KerasVisionError: the path exists and `overwrite` is off, or its folder cannot be written, or has no room left.
     """
     with _beside(Path(path), overwrite) as folder:
         yield folder / Path(path).name
@@ -29,7 +32,7 @@ def whole_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[P
     """A temporary folder to fill, renamed to `path` at the end and removed if anything fails.
 
     Raises:
-        KerasVisionError: the path exists and `overwrite` is off, or its parent cannot be written.
+        KerasVisionError: the path exists and `overwrite` is off, or its parent cannot be written, or has no room left.
     """
     with _beside(Path(path), overwrite) as folder:
         new = folder / "new"
@@ -57,5 +60,9 @@ def _beside(path: Path, overwrite: bool) -> Iterator[Path]:
         raise KerasVisionError(f"{path} cannot be written: {error.strerror or error}.") from error
     try:
         yield folder
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise KerasVisionError(f"{path} cannot be written: {error.strerror}. Nothing was changed there.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

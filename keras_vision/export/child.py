@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +24,7 @@ from keras_vision.export.conversion import CALIBRATION, MESSAGES, MODEL, RESULT
 _LACKING = re.compile(r"tf\.([A-Z]\w+)\(|'tf\.([A-Z]\w+)' op is neither")
 _LOCK = threading.Lock()
 _process: subprocess.Popen[str] | None = None
+_errors: IO[str] | None = None  # what the process prints before a job has a file for that
 
 
 def to_lite(
@@ -61,7 +62,7 @@ def to_lite(
         if code == 0:
             return (folder / RESULT).read_bytes()
         messages = folder / MESSAGES
-        said = messages.read_text(errors="replace").strip() if messages.exists() else ""
+        said = messages.read_text(errors="replace").strip() if messages.exists() else _printed()
     raise ExportError(_explanation(name, quantize, flex, code, said))
 
 
@@ -97,13 +98,24 @@ def _read(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+def _printed() -> str:
+    if _errors is None:
+        return ""
+    _errors.seek(0)
+    return _errors.read().strip()
+
+
 def _started() -> subprocess.Popen[str]:
+    global _errors
+    if _errors is not None:
+        _errors.close()
+    _errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - open as long as the process is
     path = os.pathsep.join(entry for entry in sys.path if entry)
     # No GPU: conversion needs none, and this process may hold its memory.
     environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     return subprocess.Popen(
         [sys.executable, "-m", "keras_vision.export.conversion"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True, env=environment, start_new_session=True,
+        stderr=_errors, text=True, env=environment, start_new_session=True,
     )  # fmt: skip
 
 

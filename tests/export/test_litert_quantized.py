@@ -204,6 +204,17 @@ def test_a_job_that_cannot_be_done_is_an_error_here(tmp_path):
     assert "signal 11" in child._explanation("a", "int8", False, -11, "")
 
 
+def test_a_converter_that_cannot_even_start_says_why(model, tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho 'libtensorflow is too old' >&2\nexit 3\n")
+    program.chmod(0o755)
+    child._end()
+    monkeypatch.setattr(child.sys, "executable", str(program))
+    with pytest.raises(ExportError, match="does not convert to LiteRT as float32: libtensorflow is too old"):
+        to_litert(model, tmp_path / "model.tflite")
+    child._end()
+
+
 def test_a_recurrent_network_as_int8_is_one_clear_error(model, tmp_path):
     inputs = keras.Input((48, 64, 3))
     x = keras.layers.Reshape((48, 192))(inputs)
