@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 import keras_vision.zoo  # noqa: F401 - registers the classes of the files
-from keras_vision.data import bsds500, camvid, unpack
+from keras_vision.data import bsds500, camvid, mnist, unpack
 from keras_vision.edges import evaluate_boundaries, suppress_non_maxima
 from keras_vision.evaluation import segmentation_scores
-from keras_vision.runtime import DensePredictor
+from keras_vision.runtime import DensePredictor, StagedPredictor, open_image
 
 FOLDER = Path(__file__).parents[1] / "savedmodels"
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
 LARGEST = 6 << 20
+MAPS = [name for name, entry in MANIFEST.items() if entry["task"] in ("segmentation", "edges")]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_files_are_whole_and_small(name):
         assert hashlib.sha256(content).hexdigest() == facts["sha256"]
 
 
-@pytest.mark.parametrize("name", MANIFEST)
+@pytest.mark.parametrize("name", MAPS)
 def test_both_files_give_the_same_for_any_size(name):
     predictor = DensePredictor(FOLDER / name / "model.tflite")
     model = keras.models.load_model(FOLDER / name / "model.keras", compile=False)
@@ -54,7 +55,7 @@ def test_both_files_give_the_same_for_any_size(name):
     np.testing.assert_allclose(predictor.predict(pixels), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", MANIFEST)
+@pytest.mark.parametrize("name", MAPS)
 def test_every_layer_is_trained(name, shared):
     """No tensor is one of the public weights that training started from."""
     model = keras.models.load_model(FOLDER / name / "model.keras", compile=False)
@@ -87,3 +88,19 @@ def test_an_edge_detector_reaches_its_ods(name, test_images):
     scores = evaluate_boundaries(maps, images, workers=2)
     assert scores.ods == pytest.approx(MANIFEST[name]["metrics"]["ods"], abs=2e-3)
     assert scores.ods >= 0.70
+
+
+def test_b_lenet_leaves_early_and_reads_mnist(shared):
+    """Its stages, on the published test images: as accurate, and as cheap, as the card says."""
+    folder, metrics = FOLDER / "b-lenet-mnist", MANIFEST["b-lenet-mnist"]["metrics"]
+    images, staged = mnist(shared / "data/mnist", "test"), StagedPredictor(folder)
+    exited = staged.predict(images.sources, batch_size=512)
+    assert np.mean(exited.classes == images.labels) == pytest.approx(metrics["accuracy"], abs=3e-4)
+    assert np.mean(exited.exits == 0) == pytest.approx(metrics["shares"][0], abs=1e-3)
+    assert metrics["accuracy"] >= metrics["main_accuracy"] - 0.001
+    assert metrics["whole"] >= 3.5 * metrics["multiply_adds"]
+    model = keras.models.load_model(folder / "model.keras", compile=False)
+    pixels = np.stack([model.preprocessing.pixels(open_image(source)) for source in images.sources[:50]])
+    expected = keras.tree.flatten(model(model.preprocessing.normalize(pixels), training=False))
+    first = StagedPredictor(folder, thresholds=[2.3]).run(model.preprocessing.normalize(pixels)).probabilities
+    np.testing.assert_allclose(first, expected[1], atol=1e-5)
