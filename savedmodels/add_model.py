@@ -1,6 +1,6 @@
 """Puts a finished run among the models of this folder: LiteRT file, weights, card, and an entry in manifest.json.
 
-    python savedmodels/add_model.py RUN NAME --started-from TEXT --terms TEXT --machine TEXT [--command TEXT] [--data TEXT]
+    python savedmodels/add_model.py RUN NAME --started-from TEXT --terms TEXT --machine TEXT [--command TEXT --data D]
 
 RUN is the folder of `keras-vision recipes run`; of other trainings, say the command and the data. Of a network with
 early exits it holds stages/, whose files take the place of the LiteRT file. Run by hand; read the difference before
