@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import keras_vision.zoo  # noqa: F401 - registers the classes of the files
-from keras_vision.data import bsds500, camvid, mnist, unpack
+from keras_vision.data import bsds500, camvid, digits, mnist, unpack
 from keras_vision.edges import evaluate_boundaries, suppress_non_maxima
 from keras_vision.evaluation import segmentation_scores
-from keras_vision.runtime import DensePredictor, StagedPredictor, open_image
+from keras_vision.runtime import DensePredictor, Predictor, StagedPredictor, open_image
 
 FOLDER = Path(__file__).parents[1] / "savedmodels"
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
@@ -104,3 +104,16 @@ def test_b_lenet_leaves_early_and_reads_mnist(shared):
     expected = keras.tree.flatten(model(model.preprocessing.normalize(pixels), training=False))
     first = StagedPredictor(folder, thresholds=[2.3]).run(model.preprocessing.normalize(pixels)).probabilities
     np.testing.assert_allclose(first, expected[1], atol=1e-5)
+
+
+def test_the_digits_classifier_reads_the_digits_it_was_not_trained_on():
+    """Both files, on the fifth that `keras-vision train` leaves out."""
+    folder, metrics = FOLDER / "squeezenet-digits", MANIFEST["squeezenet-digits"]["metrics"]
+    _, test = digits().split(0.2, 0)
+    assert len(test) == metrics["test_images"]
+    probabilities = Predictor(folder / "model.tflite").predict(test.sources)
+    assert np.mean(probabilities.argmax(1) == test.labels) == pytest.approx(metrics["accuracy"], abs=3e-3)
+    assert metrics["accuracy"] >= 0.97
+    model = keras.models.load_model(folder / "model.keras", compile=False)
+    pixels = np.stack([model.preprocessing.pixels(open_image(source)) for source in test.sources[:20]])
+    np.testing.assert_allclose(probabilities[:20], model(model.preprocessing.normalize(pixels)), atol=1e-4)
