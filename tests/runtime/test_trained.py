@@ -124,41 +124,6 @@ def test_the_commands_fetch_and_verify(copy, tmp_path):
     assert "4 bytes in place of" in done.stdout
 
 
-ALONE = """
-import importlib.abc, sys
-from pathlib import Path
-ALLOWED = {"numpy", "PIL", "ai_edge_litert", "flatbuffers", "keras_vision"}
-class Only(importlib.abc.MetaPathFinder):  # what is neither Python's own nor allowed is not there
-    def find_spec(self, name, path=None, target=None):
-        top = name.partition(".")[0]
-        if top not in ALLOWED | set(sys.stdlib_module_names):
-            raise ModuleNotFoundError(f"blocked: {name}")
-sys.meta_path.insert(0, Only())
-import numpy as np
-from keras_vision.runtime import DensePredictor, Generator, Predictor
-from keras_vision.runtime.predictor import read_metadata
-pixels = np.random.default_rng(0).integers(0, 256, (75, 102, 3)).astype(np.uint8)
-for file in sorted(Path(sys.argv[1]).rglob("*.tflite")):
-    task = read_metadata(file)[0].get("task")
-    if task == "generation":
-        found = Generator(file).generate(2, seed=1).canvases
-    elif task in ("segmentation", "edges"):
-        found = DensePredictor(file).predict(pixels)
-    else:
-        found = Predictor(file).predict([pixels])
-    assert np.isfinite(found).all(), file
-    print(file.parent.name)
-"""
-
-
-def test_every_litert_file_runs_with_numpy_pillow_and_litert_alone():
-    files = sorted(path.parent.name for path in FOLDER.rglob("*.tflite"))
-    done = subprocess.run([sys.executable, "-c", ALONE, str(FOLDER)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.split()) == files
-    assert files
-
-
 def test_truncated_and_tampered_files_are_one_clear_error(tmp_path):
     whole = (FOLDER / NAME / "model.tflite").read_bytes()
     rng = np.random.default_rng(0)
