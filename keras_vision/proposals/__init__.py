@@ -28,6 +28,14 @@ from typing import Any
 
 _NAMES = {
     "Hierarchy": "hierarchy",
+    "ParetoFront": "pareto",
+    "ProposalRanker": "ranking",
+    "grouped": "multiscale_grouping",
+    "marginal_relevance": "ranking",
+    "mcg": "multiscale_grouping",
+    "pareto_front": "pareto",
+    "proposal_features": "shape_features",
+    "scg": "multiscale_grouping",
     "Proposals": "proposal_set",
     "RegionScores": "region_benchmark",
     "gradient_contours": "contours",
