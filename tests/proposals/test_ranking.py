@@ -190,3 +190,19 @@ def test_scg_and_mcg_find_squares():
     assert constant.areas.tolist() == [72]
     with pytest.raises(KerasVisionError, match="limits for 2 hierarchies, and there are 3"):
         kv.proposals.mcg(image, scales=(0.5, 1), limits=[(5,), (5,)])
+
+
+def test_class_quality_worked_by_hand():
+    """Columns 0 to 3 of two rows are the regions; proposals 01, 2 and 23."""
+    labels = np.tile(np.arange(4, dtype=np.int32), (2, 1))
+    members = np.array([[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]], bool)
+    found = kv.proposals.Proposals(labels, members, np.array([[0, 1], [1, 2], [2, 3]]))
+    objects = np.array([labels == 0, labels == 2, labels >= 2])
+    score = kv.proposals.class_quality([found], [objects], [[5, 5, 7]], 3)
+    assert score == pytest.approx(((2 + 2) / (4 + 2) + 4 / 4) / 2)
+    few = kv.proposals.class_quality([found], [objects], [[5, 5, 7]], 2)
+    assert few == pytest.approx(((2 + 2) / (4 + 2) + 2 / 4) / 2)
+    with pytest.raises(KerasVisionError, match="2 labels of 3 objects"):
+        kv.proposals.class_quality([found], [objects], [[5, 5]], 3)
+    with pytest.raises(KerasVisionError, match="no objects to find"):
+        kv.proposals.class_quality([], [], [], 3)
