@@ -79,7 +79,7 @@ def grouped(
     """
     if not hierarchies or any(not np.array_equal(ucm.labels, hierarchies[0].labels) for ucm in hierarchies):
         raise KerasVisionError(f"{len(hierarchies)} hierarchies, or of other leaves; align them first.")
-    each = limits if np.ndim(limits[0]) else [limits] * len(hierarchies)
+    each: Any = limits if np.ndim(limits[0]) else [limits] * len(hierarchies)
     if len(each) != len(hierarchies):
         raise KerasVisionError(f"limits for {len(each)} hierarchies, and there are {len(hierarchies)}.")
     lists = [group_regions(ucm, own) for ucm, own in zip(hierarchies, each, strict=True)]
