@@ -19,7 +19,9 @@ from keras_vision.cli.explore import explore
 from keras_vision.cli.export import export
 from keras_vision.cli.models import models
 from keras_vision.cli.multi_label import multi_label
+from keras_vision.cli.proposals import proposals
 from keras_vision.cli.recipes import recipes
+from keras_vision.cli.regions import regions
 from keras_vision.cli.segment import segment
 from keras_vision.cli.train import train
 from keras_vision.errors import KerasVisionError
@@ -31,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    *(classify, embed, explore, segment, edges, draw, caption),
+    *(classify, embed, explore, segment, edges, regions, proposals, draw, caption),
     *(evaluate, train, multi_label, export, compress, decompress),
 ):
     app.command(rich_help_panel="Work")(command)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from keras_vision.data.labelled_images import LabelledImages, digits, image_folder
     from keras_vision.data.masks import read_mask, write_mask
     from keras_vision.data.palettes import CAMVID_PALETTE, voc_palette
+    from keras_vision.data.pasted_objects import PastedObjects, pasted_objects
     from keras_vision.data.pipeline import Pipeline
     from keras_vision.data.placed_digits import cluttered_digits, two_digits
     from keras_vision.data.readers.binarized_mnist import binarized_mnist
@@ -61,6 +62,7 @@ __all__ = [
     "LabelGroups",
     "LabelledImages",
     "MultiLabelImages",
+    "PastedObjects",
     "Pipeline",
     "SegmentedImages",
     "augment",
@@ -92,6 +94,7 @@ __all__ = [
     "mnist",
     "nyud",
     "pascal_context",
+    "pasted_objects",
     "read_mask",
     "readable_images",
     "sbd_segmentation",
@@ -122,6 +125,7 @@ _HOMES = {  # module -> the public names it has
     "labelled_images": ("LabelledImages", "digits", "image_folder"),
     "masks": ("read_mask", "write_mask"),
     "palettes": ("CAMVID_PALETTE", "voc_palette"),
+    "pasted_objects": ("PastedObjects", "pasted_objects"),
     "pipeline": ("Pipeline",),
     "placed_digits": ("cluttered_digits", "two_digits"),
     "readers.binarized_mnist": ("binarized_mnist",),

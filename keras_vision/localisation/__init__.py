@@ -23,6 +23,8 @@ Sources: VGG (Simonyan & Zisserman, 2014), appendix A; OverFeat (Sermanet et al.
 """
 
 from keras_vision.localisation.boxes import decode_boxes, encode_boxes, iou
+from keras_vision.localisation.detection_scores import PrecisionRecall, mean_average_precision, precision_recall
+from keras_vision.localisation.detector import Detection, RegionDetector
 from keras_vision.localisation.localiser import Localisation, Localiser, localise
 from keras_vision.localisation.loss import EuclideanLoss
 from keras_vision.localisation.merging import match_scores, merge_boxes
@@ -30,13 +32,17 @@ from keras_vision.localisation.pyramid_windows import PyramidWindows, multi_view
 from keras_vision.localisation.regressor import box_regressor
 from keras_vision.localisation.scoring import ground_truth_class_error, localisation_error
 from keras_vision.localisation.sliding import SlidingNetwork, centre_crop_box, dense_boxes
+from keras_vision.localisation.suppression import suppress_overlaps
 from keras_vision.localisation.window_pooling import pool_windows
 
 __all__ = [
+    "Detection",
     "EuclideanLoss",
     "Localisation",
     "Localiser",
+    "PrecisionRecall",
     "PyramidWindows",
+    "RegionDetector",
     "SlidingNetwork",
     "box_regressor",
     "centre_crop_box",
@@ -48,8 +54,11 @@ __all__ = [
     "localisation_error",
     "localise",
     "match_scores",
+    "mean_average_precision",
     "merge_boxes",
     "multi_view",
     "pool_windows",
+    "precision_recall",
+    "suppress_overlaps",
     "views_of",
 ]

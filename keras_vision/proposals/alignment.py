@@ -10,9 +10,12 @@ from PIL import Image
 from skimage.transform import resize
 
 from keras_vision.errors import KerasVisionError
-from keras_vision.proposals.arcs import Arcs, contour_planes
+from keras_vision.proposals.arcs import Arcs
 from keras_vision.proposals.contours import colours, gradient_contours
 from keras_vision.proposals.hierarchy import Hierarchy, joining_heights, merged, ultrametric_contour_map
+from keras_vision.proposals.spectral import globalized
+
+Contours = Callable[[np.ndarray], Any]
 
 
 def align(ucm: Hierarchy, fine: Hierarchy) -> Hierarchy:
@@ -52,7 +55,11 @@ def combine(hierarchies: Sequence[Hierarchy]) -> Hierarchy:
 
 
 def multiscale_hierarchies(
-    image: Any, scales: Sequence[float] = (0.5, 1.0, 2.0), contours: Callable[[np.ndarray], Any] = gradient_contours
+    image: Any,
+    scales: Sequence[float] = (0.5, 1.0, 2.0),
+    contours: Contours = gradient_contours,
+    *,
+    spectral: float = 0.0,
 ) -> list[Hierarchy]:
     """Hierarchies of an image at several sizes on common regions, and at last the one that combines them.
 
@@ -64,7 +71,8 @@ def multiscale_hierarchies(
         image: uint8, or 0 to 1, of `(h, w)`, `(h, w, 1)` or `(h, w, 3)`.
         scales: factors on the image's sides, rising.
         contours: takes floats from 0 to 1 `(h, w, 3)`, gives strengths from 0 to 1, `(h, w)` or by orientation; for
-            instance a trained `edges.HED`'s.
+            instance `network_contours` of a trained `edges.HED`.
+        spectral: weight of the contours of normalised cuts at each scale, as of `globalized`; 0: none are computed.
 
     Returns:
         One hierarchy for each scale, and the combined one: `len(scales) + 1`.
@@ -81,16 +89,52 @@ def multiscale_hierarchies(
         raise KerasVisionError(
             f"{megapixels:.1f} megapixels at a scale of {scales[-1]}; at most 16: use lower scales=."
         )
-    maps = [_contours(pixels, scale, contours) for scale in scales]
+    maps = [_contours(pixels, scale, contours, spectral) for scale in scales]
     single = [ultrametric_contour_map(planes) for planes in maps]
     aligned = [align(ucm, single[-1]) for ucm in single[:-1]] + [single[-1]]
     return [*aligned, combine(aligned)]
 
 
-def _contours(pixels: np.ndarray, scale: float, contours: Callable[[np.ndarray], Any]) -> np.ndarray:
+def multiscale_contours(
+    image: Any,
+    contours: Contours = gradient_contours,
+    *,
+    scales: Sequence[float] = (0.5, 1.0, 2.0),
+    spectral: float = 0.3,
+) -> Hierarchy:
+    """The multiscale ultrametric contour map of an image: the last of `multiscale_hierarchies`, globalised.
+
+    Its `contours()` are a boundary map, and `segment` cuts it.
+
+    Args:
+        image, contours, scales, spectral: as of `multiscale_hierarchies`.
+
+    Raises:
+        KerasVisionError: as there.
+
+    Source: Pont-Tuset et al., 2016, section 3.
+    """
+    return multiscale_hierarchies(image, scales, contours, spectral=spectral)[-1]
+
+
+def single_scale_contours(image: Any, contours: Contours = gradient_contours, *, spectral: float = 0.3) -> Hierarchy:
+    """The ultrametric contour map of an image at its own size: what SCG groups.
+
+    Args:
+        image, contours, spectral: as of `multiscale_hierarchies`.
+
+    Raises:
+        KerasVisionError: as there.
+
+    Source: Pont-Tuset et al., 2016, section 3.2.
+    """
+    return multiscale_hierarchies(image, (1.0,), contours, spectral=spectral)[0]
+
+
+def _contours(pixels: np.ndarray, scale: float, contours: Contours, spectral: float) -> np.ndarray:
     """Contours of the image at a scale, `(orientations, h, w)`, at most as large as the image."""
     size = tuple(max(1, round(side * scale)) for side in pixels.shape[:2])
-    planes = contour_planes(contours(np.clip(resize(pixels, size, anti_aliasing=scale < 1), 0, 1)))
+    planes = globalized(contours(np.clip(resize(pixels, size, anti_aliasing=scale < 1), 0, 1)), spectral)
     if planes.shape[1:] != size:
         raise KerasVisionError(f"contours of {planes.shape[1:]} pixels for an image of {size}; they must agree.")
     if scale <= 1:

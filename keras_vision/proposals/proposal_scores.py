@@ -67,6 +67,42 @@ def proposal_recall(overlaps: Iterable[np.ndarray], numbers: Sequence[int], jacc
     return np.asarray((_best(overlaps, numbers) >= jaccard).mean(0))
 
 
+def class_quality(proposals: Iterable[Proposals], objects: Iterable[Any], labels: Iterable[Any], number: int) -> float:
+    """Jaccard index at class level: of all pixels of a class against those of its objects' best proposals.
+
+    For each object the first proposal of its image that overlaps it most stands in. Pixels in both, and pixels in
+    either, are summed over all objects of a class; the mean of their ratio over classes is returned. Small objects
+    count for less than at instance level.
+
+    Args:
+        proposals: of each image.
+        objects: of each image, masks `(objects, h, w)`.
+        labels: of each image, classes `(objects,)`.
+        number: of proposals that are looked at, at least 1.
+
+    Raises:
+        KerasVisionError: as `proposal_overlaps`; numbers that differ; no objects or no proposals.
+
+    Source: Pont-Tuset et al., 2016, section 6: the Jaccard index at class level.
+    """
+    sums: dict[int, np.ndarray] = {}
+    for found, masks, classes in zip(proposals, objects, labels, strict=True):
+        first = found.first(number)
+        overlaps = proposal_overlaps(first, masks)
+        if number < 1 or not len(first) or len(classes) != overlaps.shape[1]:
+            raise KerasVisionError(
+                f"number={number}, {len(first)} proposals, {len(classes)} labels of {overlaps.shape[1]} objects; give "
+                "at least one proposal, and a label for each object."
+            )
+        for label, mask, best in zip(np.asarray(classes).tolist(), masks, overlaps.argmax(0), strict=True):
+            one, other = first.mask(int(best)), np.asarray(mask) != 0
+            sums.setdefault(label, np.zeros(2))
+            sums[label] += (one & other).sum(), (one | other).sum()
+    if not sums:
+        raise KerasVisionError("there are no objects to find.")
+    return float(np.mean([both / either for both, either in sums.values()]))
+
+
 def _best(overlaps: Iterable[np.ndarray], numbers: Sequence[int]) -> np.ndarray:
     """Best overlap of each object of all images with the first proposals: `(objects, numbers)`."""
     if not len(numbers) or min(numbers) < 1:

@@ -10,6 +10,8 @@ from scipy.sparse.csgraph import connected_components
 
 from keras_vision.errors import KerasVisionError
 
+_MOST = 20_000
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Proposals:
@@ -19,11 +21,13 @@ class Proposals:
         labels: smallest region of each pixel from 0, `(h, w)`.
         members: whether a proposal holds a region: bool `(proposals, regions)`.
         pairs: regions that touch: `(m, 2)`.
+        scores: what a `ProposalRanker` expects of each, `(proposals,)`; None where none has ranked them.
     """
 
     labels: np.ndarray
     members: np.ndarray
     pairs: np.ndarray
+    scores: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.members)
@@ -46,7 +50,38 @@ class Proposals:
 
     def first(self, count: int) -> Proposals:
         """The first `count`."""
-        return dataclasses.replace(self, members=self.members[:count])
+        return self.taken(np.arange(min(count, len(self))))
+
+    def taken(self, positions: np.ndarray) -> Proposals:
+        """Those at the positions, in that order; or where a mask `(proposals,)` is True."""
+        scores = None if self.scores is None else self.scores[positions]
+        return dataclasses.replace(self, members=self.members[positions], scores=scores)
+
+    def compact(self) -> Proposals:
+        """The same proposals, of fewer and larger regions: connected ones that no proposal divides become one."""
+        codes = np.packbits(self.members, axis=0).T
+        same = np.unique(codes, axis=0, return_inverse=True)[1].ravel()
+        regions = self.members.shape[1]
+        joined = self.pairs[same[self.pairs[:, 0]] == same[self.pairs[:, 1]]]
+        graph = sparse.coo_array((np.ones(len(joined), bool), joined.T), (regions, regions))
+        groups = connected_components(graph, directed=False)[1].astype(np.int32)
+        pairs = np.sort(groups[self.pairs], 1)
+        pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+        first = np.unique(groups, return_index=True)[1]
+        return dataclasses.replace(self, labels=groups[self.labels], members=self.members[:, first], pairs=pairs)
+
+    def overlaps(self) -> np.ndarray:
+        """Jaccard index of each two proposals: float32 `(proposals, proposals)`.
+
+        Raises:
+            KerasVisionError: more than 20,000 proposals, which take more than 1.6 GB.
+        """
+        if len(self) > _MOST:
+            raise KerasVisionError(f"{len(self)} proposals; overlaps of at most {_MOST} are computed: take `first`.")
+        rows = self.members.astype(np.float32)
+        shared = (rows * np.bincount(self.labels.ravel(), minlength=rows.shape[1]).astype(np.float32)) @ rows.T
+        areas = self.areas.astype(np.float32)
+        return np.asarray(shared / (areas[:, None] + areas - shared))
 
     def without_holes(self) -> Proposals:
         """The same proposals with their holes filled: what they cut off from the image's rim, through pixel sides."""
@@ -77,4 +112,4 @@ class Proposals:
             near = near[stays[near]]
             shared = self.members[near][:, row] @ sizes[row]
             stays[i] = not (shared >= overlap * (areas[i] + areas[near] - shared) - 1e-9).any()
-        return dataclasses.replace(self, members=self.members[stays])
+        return self.taken(stays)
