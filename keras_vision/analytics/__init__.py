@@ -32,6 +32,7 @@ _NAMES = {
     "read_embeddings": "tables",
     "silhouettes": "clustering",
     "t_sne": "maps",
+    "umap": "maps",
     "walk_images": "listing",
     "ward_tree": "clustering",
     "write_embeddings": "tables",
