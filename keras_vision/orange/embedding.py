@@ -109,9 +109,7 @@ class OWKerasVisionEmbedding(ImageWidget):
             weights = self.file if self.weights == FILE else self.weights
             return dict(model=self.network, weights=weights, layer=layer, pooling=self.pooling)
         if Path(self.file).suffix not in (".tflite", ".keras"):
-            raise KerasVisionError(
-                f"{self.file} is no .tflite or .keras file; for weights, choose their network above."
-            )
+            raise KerasVisionError(f"{self.file} is no .tflite or .keras file; for weights, choose their network.")
         return dict(model=self.file, layer=layer, pooling=self.pooling)
 
 

@@ -153,8 +153,8 @@ def classes(predictor: DensePredictor, image: Image.Image, settings: Segmentatio
 def mask_places(data: Table, column: Variable, paths: dict[int, str]) -> Iterator[tuple[int, Path]]:
     """Where the mask of each row lies below the masks' folder: as the column names the image, but as PNG.
 
-    Only the file's name is kept of names that lead elsewhere; a name that is taken gets a number. Rows of the same image
-    share a mask.
+    Only the file's name is kept of names that lead elsewhere; a name that is taken gets a number. Rows of the same
+    image share a mask.
     """
     names = image_names(data, column)
     taken: dict[Path, str] = {}

@@ -25,9 +25,9 @@ def network(randomize, tmp_path_factory):
 @pytest.mark.usefixtures("given")
 class TestEmbedding(WidgetTest):
     @pytest.fixture
-    def given(self, network, table, photographs, shared, tmp_path, monkeypatch):
+    def given(self, network, table, photographs, tmp_path, monkeypatch, request):
         monkeypatch.setenv("KERAS_VISION_CACHE", str(tmp_path))
-        self.table, self.network, self.photographs, self.shared = table, network, photographs, shared
+        self.table, self.network, self.photographs, self.request = table, network, photographs, request
 
     def widget(self, **settings):
         chosen = {"network": FILE, "file": str(self.network), "auto_apply": True, **settings}
@@ -95,7 +95,7 @@ class TestEmbedding(WidgetTest):
         assert "leave these arguments out" in str(widget.Error.failed)
 
     def test_a_named_network_with_weights_from_a_file(self):
-        weights = self.shared / "weights" / "squeezenet_v1.1.npz"
+        weights = self.request.getfixturevalue("shared") / "weights" / "squeezenet_v1.1.npz"
         widget = self.widget(network="SqueezeNetV1_1", weights=FILE, file=str(weights), layer="fire8", pooling="max")
         self.send_signal(widget.Inputs.images, self.table[:3])
         images = self.outputs(widget)[0]
