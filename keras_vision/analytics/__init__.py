@@ -13,6 +13,7 @@ _NAMES = {
     "thumbnails": "pictures",
     "write_page": "report",
     "CrossValidation": "classification",
+    "EmbedImages": "beam",
     "Embeddings": "embedding",
     "ImageEmbedder": "embedding",
     "Skipped": "reading",

@@ -24,19 +24,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import apache_beam as beam
 import numpy as np
-import pyarrow as pa
-from apache_beam.io import fileio
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.metrics import Metrics
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from keras_vision.analytics.runners import LiteRTRunner
 from keras_vision.analytics.tables import text_of
 from keras_vision.errors import ImageError, KerasVisionError
 from keras_vision.runtime.images import SUFFIXES, open_image
 from keras_vision.runtime.preprocessing import Preprocessing
+
+try:
+    import apache_beam as beam
+    import pyarrow as pa
+    from apache_beam.io import fileio
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.metrics import Metrics
+    from apache_beam.ml.inference.base import ModelHandler, RunInference
+except ImportError as error:
+    raise KerasVisionError('pipelines need Apache Beam: pip install "keras-vision[beam]".') from error
 
 if TYPE_CHECKING:
     from keras_vision.analytics.embedding import ImageEmbedder

@@ -85,10 +85,8 @@ def _by_beam(images: list[str], out: str, embedder: ImageEmbedder, options: list
     """The same by Beam, whose workers read the network from a file beside the results."""
     if len(images) != 1:
         raise KerasVisionError(f"{len(images)} inputs; with --beam give one folder or pattern, such as 'photos/**'.")
-    try:
-        from keras_vision.analytics.beam import embed_files, share_network
-    except ImportError as error:
-        raise KerasVisionError('--beam needs Apache Beam: pip install "keras-vision[beam]".') from error
+    from keras_vision.analytics.beam import embed_files, share_network
+
     stem = out.removesuffix(Path(out).suffix)
     network = share_network(embedder, stem)
     written, skipped = embed_files(images[0], out, network, [f"--{option.lstrip('-')}" for option in options])

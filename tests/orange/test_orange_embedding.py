@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from Orange.data import Domain, StringVariable, Table
-from Orange.widgets.tests.base import WidgetTest
+from Orange.widgets.tests import base
 
 import keras_vision as kv
 from keras_vision.analytics import ImageEmbedder
@@ -23,13 +23,17 @@ def network(randomize, tmp_path_factory):
 
 
 @pytest.mark.usefixtures("given")
-class TestEmbedding(WidgetTest):
+class TestEmbedding(base.WidgetTest):
     @pytest.fixture
     def given(self, network, table, photographs, tmp_path, monkeypatch, request):
         monkeypatch.setenv("KERAS_VISION_CACHE", str(tmp_path))
         self.table, self.network, self.photographs, self.request = table, network, photographs, request
 
-    def widget(self, **settings):
+    def setUp(self):
+        super().setUp()
+        self.widget = self.made(file="")  # Orange's own checks look at it
+
+    def made(self, **settings):
         chosen = {"network": FILE, "file": str(self.network), "auto_apply": True, **settings}
         widget = self.create_widget(OWKerasVisionEmbedding, stored_settings=chosen)
         self.images, self.skipped = widget.Outputs.images, widget.Outputs.skipped
@@ -39,7 +43,7 @@ class TestEmbedding(WidgetTest):
         return [self.get_output(output, widget, wait=60000) for output in (self.images, self.skipped)]
 
     def test_vectors_stand_behind_the_tables_own_attributes(self):
-        widget = self.widget()
+        widget = self.made()
         self.send_signal(widget.Inputs.images, self.table)
         images, skipped = self.outputs(widget)
         paths = [str(self.photographs / name) for name in self.table[:4].get_column("image")]
@@ -56,7 +60,7 @@ class TestEmbedding(WidgetTest):
         assert widget.Warning.skipped.is_shown()
 
     def test_no_table_and_no_column(self):
-        widget = self.widget()
+        widget = self.made()
         self.send_signal(widget.Inputs.images, self.table)
         assert self.outputs(widget)[0] is not None
         self.send_signal(widget.Inputs.images, None)
@@ -67,14 +71,14 @@ class TestEmbedding(WidgetTest):
         assert self.outputs(widget) == [None, None]
 
     def test_nothing_can_be_read(self):
-        widget = self.widget()
+        widget = self.made()
         self.send_signal(widget.Inputs.images, self.table[4:])
         images, skipped = self.outputs(widget)
         assert images is None
         assert len(skipped) == 4
 
     def test_embedding_twice_keeps_both(self):
-        widget = self.widget()
+        widget = self.made()
         self.send_signal(widget.Inputs.images, self.table[:2])
         once = self.outputs(widget)[0]
         self.send_signal(widget.Inputs.images, once)
@@ -83,20 +87,20 @@ class TestEmbedding(WidgetTest):
         np.testing.assert_array_equal(twice.X[:, 1:513], twice.X[:, 513:])
 
     def test_what_is_missing_is_said(self):
-        widget = self.widget(file="")
+        widget = self.made(file="")
         self.send_signal(widget.Inputs.images, self.table)
         assert "choose a .tflite or .keras file" in str(widget.Error.failed)
-        widget = self.widget(file=str(self.photographs / "cats" / "1.png"))
+        widget = self.made(file=str(self.photographs / "cats" / "1.png"))
         self.send_signal(widget.Inputs.images, self.table)
         assert "no .tflite or .keras file" in str(widget.Error.failed)
-        widget = self.widget(layer="fire4")
+        widget = self.made(layer="fire4")
         self.send_signal(widget.Inputs.images, self.table)
         assert self.outputs(widget) == [None, None]
         assert "leave these arguments out" in str(widget.Error.failed)
 
     def test_a_named_network_with_weights_from_a_file(self):
         weights = self.request.getfixturevalue("shared") / "weights" / "squeezenet_v1.1.npz"
-        widget = self.widget(network="SqueezeNetV1_1", weights=FILE, file=str(weights), layer="fire8", pooling="max")
+        widget = self.made(network="SqueezeNetV1_1", weights=FILE, file=str(weights), layer="fire8", pooling="max")
         self.send_signal(widget.Inputs.images, self.table[:3])
         images = self.outputs(widget)[0]
         expected = ImageEmbedder("SqueezeNetV1_1", weights, "fire8", "max", cache=False)
@@ -104,7 +108,7 @@ class TestEmbedding(WidgetTest):
         np.testing.assert_allclose(images.X[:, 1:], expected.transform(paths), rtol=1e-6)
 
     def test_weights_follow_the_network(self):
-        widget = self.widget(network="InceptionV3", weights="imagenet", file="")
+        widget = self.made(network="InceptionV3", weights="imagenet", file="")
         assert list(widget.weights_model) == [*catalogue()["InceptionV3"]["weights"], FILE]
         assert not widget.file_row.isEnabled()
         widget.network = "AlexNet"
@@ -116,7 +120,7 @@ class TestEmbedding(WidgetTest):
         assert not widget.weights_box.isEnabled()
 
     def test_cancelled(self):
-        widget = self.widget()
+        widget = self.made()
         begun = []
 
         def endless(data, column, advance):
@@ -141,7 +145,7 @@ class TestEmbedding(WidgetTest):
         assert begun[-1] == "ended"
 
     def test_progress_ends_with_all_images(self):
-        widget = self.widget()
+        widget = self.made()
         seen = []
         widget.progressBarSet = lambda value: seen.append(value)
         self.send_signal(widget.Inputs.images, self.table)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from dense_networks import dense_network, expected_probabilities
 from Orange.data import Domain, StringVariable, Table
-from Orange.widgets.tests.base import WidgetTest
+from Orange.widgets.tests import base
 from PIL import Image
 
 from keras_vision.data import camvid, read_mask, unpack
@@ -41,11 +41,15 @@ def of_paths(paths):
 
 
 @pytest.mark.usefixtures("given")
-class TestSegmentation(WidgetTest):
+class TestSegmentation(base.WidgetTest):
     @pytest.fixture
     def given(self, network, table, photographs, tmp_path):
         self.model, self.file = network
         self.table, self.photographs, self.masks = table, photographs, tmp_path / "masks"
+
+    def setUp(self):
+        super().setUp()
+        self.widget = self.create_widget(OWImageSegmentation)  # Orange's own checks look at it
 
     def outputs(self, data, **settings):
         self.widget = self.create_widget(
