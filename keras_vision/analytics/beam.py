@@ -39,14 +39,14 @@ try:
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.metrics import Metrics
     from apache_beam.ml.inference.base import ModelHandler, RunInference
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 except ImportError as error:
     raise KerasVisionError('pipelines need Apache Beam: pip install "keras-vision[beam]".') from error
 
 if TYPE_CHECKING:
     from keras_vision.analytics.embedding import ImageEmbedder
 
-UNREADABLE = "unreadable"
-EMBEDDED = "embedded"  # these two count images in the pipeline's metrics, too
+UNREADABLE, EMBEDDED = "unreadable", "embedded"  # they also name the counters of a pipeline's metrics
 BATCH = 16  # images of one call of the network, at most
 
 
@@ -70,8 +70,8 @@ class ReadImages(beam.PTransform):
     """Images by a pattern, as `(name, encoded image)`, or files that are read where they are decoded.
 
     Args:
-        pattern: of image files, such as "photos/**" or "gs://bucket/photos/*.jpg"; other files of other suffixes are
-            left out. Of `*.tfrecord*` files, the fields `image/filename` and `image/encoded` of each record, as
+        pattern: of image files, such as "photos/**" or "gs://bucket/photos/*.jpg"; files with other suffixes are left
+            out. Of `*.tfrecord*` files, the fields `image/filename` and `image/encoded` of each record, as
             `write_shards` writes them; of `*.parquet` files, the columns `path` and `image`.
     """
 
@@ -176,7 +176,9 @@ def embed_files(pattern: str, out: str, network: str, arguments: Sequence[str] =
         raise KerasVisionError(f"{pattern}: no file matches.")
     embed = EmbedImages(network, root)
     write = WriteEmbeddings(out, embed.size)
-    pipeline = beam.Pipeline(argv=list(arguments))
+    named = any(argument.startswith("--runner") for argument in arguments)
+    # Beam's own choice, its DirectRunner, would fetch another program from the network first.
+    pipeline = beam.Pipeline(None if named else FnApiRunner(), argv=list(arguments))
     found = pipeline | ReadImages(pattern) | embed
     _ = found.embeddings | write
     _ = found.unreadable | WriteUnreadable(os.path.splitext(out)[0])
@@ -247,7 +249,7 @@ class _Prepare(beam.DoFn):
 
 
 class _Network(ModelHandler):
-    """The network as Beam's inference transform holds it: once in each process, batches made by Beam."""
+    """The network as Beam's inference transform holds it: once in each process, in batches that Beam makes."""
 
     def __init__(self, path: str, root: str | None):
         super().__init__(min_batch_size=1, max_batch_size=BATCH)

@@ -41,7 +41,11 @@ class OWKerasVisionEmbedding(ImageWidget):
 
     def add_controls(self, box: Any) -> None:
         self._embedder: tuple[dict[str, Any], ImageEmbedder] | None = None
-        self.network_model, self.weights_model = PyListModel([FILE, *networks()]), PyListModel()
+        self.network_model = PyListModel([FILE, *networks()])
+        if self.network not in self.network_model:  # a workflow of another version
+            self.network = FILE
+        self.weights_model = PyListModel([*self.public_weights(), FILE])
+        self.weights = self.fitting_weights()
         options = dict(orientation=gui.Qt.Horizontal, labelWidth=LABEL_WIDTH)
         gui.comboBox(
             box, self, "network", label="Network:", model=self.network_model, callback=self.network_changed,
@@ -79,15 +83,21 @@ class OWKerasVisionEmbedding(ImageWidget):
         self.changed()
 
     def show_weights(self) -> None:
-        """The public weights of the network, or a file."""
-        known = catalogue().get(self.network, {"weights": []})["weights"]
-        chosen = self.weights if self.weights in known else next(iter(known), FILE)
-        if self.weights == FILE and self.file:
-            chosen = FILE
-        self.weights_model[:] = [*known, FILE]
-        self.weights = chosen
+        """Offer the weights of the network, and ask for a file only if something is in one."""
+        weights = self.fitting_weights()
+        self.weights_model[:] = [*self.public_weights(), FILE]
+        self.weights = weights
         self.weights_box.setEnabled(self.network != FILE)
         self.file_row.setEnabled(FILE in (self.network, self.weights))
+
+    def public_weights(self) -> list[str]:
+        """Names of the network's public weights."""
+        return catalogue()[self.network]["weights"] if self.network != FILE else []
+
+    def fitting_weights(self) -> str:
+        """The weights that were chosen, if the network has them, else its first."""
+        known = [*self.public_weights(), FILE]
+        return self.weights if self.weights in known else known[0]
 
     def plan(self) -> Work:
         options = self.options()
