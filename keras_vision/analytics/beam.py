@@ -1,12 +1,9 @@
 """Embeddings by Apache Beam: more images than one machine can read, on Flink, Spark, Dataflow or in one process.
 
-    >>> import apache_beam as beam
-    >>> from keras_vision.analytics import beam as embedding
-    >>> with beam.Pipeline() as pipeline:
-    ...     images = pipeline | embedding.ReadImages("photos/**")
-    ...     found = images | embedding.EmbedImages("features.tflite")
-    ...     found.embeddings | embedding.WriteEmbeddings("out/vectors.parquet", found.size)
-    ...     found.unreadable | embedding.WriteUnreadable("out/vectors")
+    >>> with apache_beam.Pipeline() as pipeline:
+    ...     found = pipeline | ReadImages("photos/**") | EmbedImages("features.tflite")
+    ...     found.embeddings | WriteEmbeddings("out/vectors.parquet", found.size)
+    ...     found.unreadable | WriteUnreadable("out/vectors")
 
 Needs the extra `beam`. Files may lie wherever Beam reads and writes.
 """
@@ -70,8 +67,8 @@ class ReadImages(beam.PTransform):
     """Images by a pattern, as `(name, encoded image)`, or files that are read where they are decoded.
 
     Args:
-        pattern: of image files, such as "photos/**" or "gs://bucket/photos/*.jpg"; files with other suffixes are left
-            out. Of `*.tfrecord*` files, the fields `image/filename` and `image/encoded` of each record, as
+        pattern: of image files, such as "photos/**" or "gs://bucket/photos/*.jpg"; hidden files and other suffixes
+            are left out. Of `*.tfrecord*` files, the fields `image/filename` and `image/encoded` of each record, as
             `write_shards` writes them; of `*.parquet` files, the columns `path` and `image`.
     """
 
@@ -88,7 +85,7 @@ class ReadImages(beam.PTransform):
             rows = pipeline | beam.io.ReadFromParquet(self._pattern, columns=["path", "image"])
             return rows | beam.Map(lambda row: (row["path"] or "", row["image"] or b""))
         files = pipeline | fileio.MatchFiles(self._pattern)
-        images = files | beam.Filter(lambda file: file.path.lower().endswith(SUFFIXES))
+        images = files | beam.Filter(lambda file: is_image(file.path))
         return images | fileio.ReadMatches() | beam.Map(lambda file: (file.metadata.path, file))
 
 
@@ -210,6 +207,11 @@ def share_network(embedder: ImageEmbedder, prefix: str) -> str:
         except (OSError, ValueError) as error:
             raise KerasVisionError(f"{path}: cannot be written ({error}).") from error
     return path
+
+
+def is_image(path: str) -> bool:
+    """Whether a name is that of an image, and not of a hidden file."""
+    return path.lower().endswith(SUFFIXES) and not os.path.basename(path).startswith(".")
 
 
 def open_network(path: str, threads: int) -> LiteRTRunner:

@@ -39,6 +39,7 @@ def photographs(tmp_path_factory):
     (folder / "b" / "damaged, half.jpg").write_bytes((folder / "b" / "2.jpg").read_bytes()[:200])
     (folder / "b" / "empty.png").write_bytes(b"")
     (folder / "notes.txt").write_text("not read")
+    (folder / ".hidden.png").write_bytes(b"not read")
     return folder
 
 
