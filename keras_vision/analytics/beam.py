@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from keras_vision.analytics.embedding import ImageEmbedder
 
 UNREADABLE, EMBEDDED = "unreadable", "embedded"  # they also name the counters of a pipeline's metrics
-BATCH = 16  # images of one call of the network, at most
+BATCH = 16  # images of one call of the network
 
 
 class Found(NamedTuple):
@@ -77,11 +77,9 @@ class ReadImages(beam.PTransform):
         self._pattern = pattern
 
     def expand(self, pipeline: Any) -> Any:
-        name = os.path.basename(self._pattern)
-        if ".tfrecord" in name:
-            records = pipeline | beam.io.ReadFromTFRecord(self._pattern)
-            return records | beam.Map(_named_image)
-        if name.endswith(".parquet"):
+        if ".tfrecord" in os.path.basename(self._pattern):
+            return pipeline | beam.io.ReadFromTFRecord(self._pattern) | beam.Map(_named_image)
+        if self._pattern.endswith(".parquet"):
             rows = pipeline | beam.io.ReadFromParquet(self._pattern, columns=["path", "image"])
             return rows | beam.Map(lambda row: (row["path"] or "", row["image"] or b""))
         files = pipeline | fileio.MatchFiles(self._pattern)
