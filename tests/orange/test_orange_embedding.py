@@ -133,7 +133,7 @@ class TestEmbedding(base.WidgetTest):
                 raise
 
         widget.plan = lambda: endless
-        self.send_signal(widget.Inputs.images, self.table, wait=0)
+        self.send_signal(widget.Inputs.images, self.table)
         self.process_events(lambda: bool(begun), timeout=20000)
         assert widget.cancel_button.isEnabled()
         future = widget.task.future
