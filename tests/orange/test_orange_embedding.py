@@ -40,7 +40,7 @@ class TestEmbedding(base.WidgetTest):
         return widget
 
     def outputs(self, widget):
-        return [self.get_output(output, widget, wait=60000) for output in (self.images, self.skipped)]
+        return [self.get_output(output, widget, wait=300000) for output in (self.images, self.skipped)]
 
     def test_vectors_stand_behind_the_tables_own_attributes(self):
         widget = self.made()

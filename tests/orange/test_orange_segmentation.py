@@ -57,7 +57,7 @@ class TestSegmentation(base.WidgetTest):
         )
         self.send_signal(self.widget.Inputs.images, data)
         outputs = self.widget.Outputs
-        return [self.get_output(output, self.widget, wait=60000) for output in (outputs.images, outputs.skipped)]
+        return [self.get_output(output, self.widget, wait=300000) for output in (outputs.images, outputs.skipped)]
 
     def test_shares_and_masks_are_the_networks(self):
         images, skipped = self.outputs(self.table)
