@@ -15,7 +15,6 @@ import glob
 import hashlib
 import io
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -195,7 +194,8 @@ def share_network(embedder: ImageEmbedder, prefix: str) -> str:
         return str(embedder.model)
     path = f"{prefix}.network.tflite"
     with tempfile.TemporaryDirectory() as folder:
-        local = embedder.fit().runner_.path  # in the cache
+        runner: Any = embedder.fit().runner_
+        local = runner.path  # in the cache
         if not local.is_file():
             local = Path(folder) / "features.tflite"
             embedder.export(local)
@@ -221,8 +221,8 @@ def open_network(path: str, threads: int) -> LiteRTRunner:
     with tempfile.TemporaryDirectory() as folder:
         local = Path(folder) / "features.tflite"
         try:
-            with FileSystems.open(path) as source, local.open("wb") as target:
-                shutil.copyfileobj(source, target)
+            with FileSystems.open(path) as source:
+                local.write_bytes(source.read())
         except (OSError, ValueError) as error:
             raise KerasVisionError(f"{path}: cannot be read ({error}).") from error
         runner = LiteRTRunner(local, threads)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from AnyQt.QtWidgets import QFileDialog
 from Orange.data import Table, Variable
 from Orange.widgets import gui
@@ -142,7 +143,8 @@ def embed_table(embedder: ImageEmbedder, data: Table, column: Variable, advance:
         KerasVisionError: the network cannot be opened.
     """
     paths, reasons = image_paths(data, column)
-    embedder.fit() if not hasattr(embedder, "runner_") else None
+    if not hasattr(embedder, "runner_"):
+        embedder.fit()
     advance(0)
     found = embedder.embed(paths.values(), lambda done: advance(done / len(paths)))
     vectors = dict(zip(found.paths, found.vectors, strict=True))
@@ -151,6 +153,6 @@ def embed_table(embedder: ImageEmbedder, data: Table, column: Variable, advance:
     rows = [row for row in paths if row not in reasons]
     images = None
     if rows:
-        matrix = [vectors[paths[row]] for row in rows]
-        images = with_columns(data, rows, embedder.get_feature_names_out(), matrix, hidden=True)
+        matrix = np.stack([vectors[paths[row]] for row in rows])
+        images = with_columns(data, rows, list(embedder.get_feature_names_out()), matrix, hidden=True)
     return Result(images, skipped_rows(data, reasons))

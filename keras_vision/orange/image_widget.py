@@ -19,14 +19,14 @@ from keras_vision.orange.tables import Result, image_columns
 
 Advance = Callable[[float], None]
 Work = Callable[[Table, Any, Advance], Result]
-LABEL_WIDTH = 110  # pixels
+LABEL_WIDTH = 140  # pixels
 
 
 class Cancelled(Exception):
     """Raised in the thread where the work ends because nobody waits for it any more."""
 
 
-class ImageWidget(OWWidget, ConcurrentWidgetMixin, openclass=True):
+class ImageWidget(OWWidget, ConcurrentWidgetMixin, openclass=True):  # type: ignore[call-arg]  # of Orange's metaclass
     """A widget on images. A subclass has `Outputs.images` and `Outputs.skipped`, `add_controls` and `plan`."""
 
     want_main_area = False
@@ -153,7 +153,7 @@ def path_row(box: Any, widget: ImageWidget, value: str, label: str, choose: Call
         row, widget, value, label=label, labelWidth=LABEL_WIDTH, orientation=gui.Qt.Horizontal, callback=widget.changed
     )
     line.setPlaceholderText(hint)
-    line.setMinimumWidth(220)
+    line.setMinimumWidth(260)
     gui.button(row, widget, "…", callback=browse, autoDefault=False, width=36)
     return row
 

@@ -59,7 +59,7 @@ class OWImageSegmentation(ImageWidget):
         skipped = Output("Skipped Images", Table)
 
     def add_controls(self, box: Any) -> None:
-        path_row(box, self, "file", "Network:", self.ask_file, ".tflite file of an FCN or DeepLab")
+        path_row(box, self, "file", "Network:", self.ask_file, ".tflite of an FCN or DeepLab")
         options = dict(labelWidth=LABEL_WIDTH, callback=self.changed)
         shorter = gui.spin(box, self, "shorter", 0, 8192, 16, label="Shorter side:", **options)
         shorter.setSpecialValueText("the image's own")
@@ -69,8 +69,8 @@ class OWImageSegmentation(ImageWidget):
         switch = gui.checkBox(refined, self, "crf", "Refine by the colours of the image", callback=self.changed)
         terms = gui.widgetBox(refined)
         gui.doubleSpin(terms, self, "weight", 0.1, 100, 0.1, label="Weight:", **options)
-        gui.doubleSpin(terms, self, "theta_alpha", 1, 500, 1, label="Reach, pixels:", **options)
-        gui.doubleSpin(terms, self, "theta_beta", 1, 255, 1, label="Reach, colours:", **options)
+        gui.doubleSpin(terms, self, "theta_alpha", 1, 500, 1, label="Reach in pixels:", **options)
+        gui.doubleSpin(terms, self, "theta_beta", 1, 255, 1, label="Reach in colours:", **options)
         switch.disables.append(terms)
         switch.makeConsistent()
 
