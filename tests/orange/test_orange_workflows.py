@@ -59,10 +59,9 @@ def opened():
         registry = WidgetRegistry()
         discovery = WidgetDiscovery(registry)
         discovery.run(point for point in entry_points(group="orange.widgets") if point.value == "keras_vision.orange")
-        for node in ET.parse(path).iter("node"):
-            module = node.get("qualified_name").rpartition(".")[0]
-            if not module.startswith("keras_vision"):
-                discovery.process_widget_module(importlib.import_module(module), category_name="others")
+        modules = {node.get("qualified_name").rpartition(".")[0] for node in ET.parse(path).iter("node")}
+        for module in sorted(modules - {"keras_vision.orange.embedding"}):
+            discovery.process_widget_module(importlib.import_module(module), category_name="others")
         schemes.append(WidgetsScheme())
         errors = []
         with path.open("rb") as stream:
