@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import importlib.util
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -16,7 +17,15 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Orange and Beam hold NumPy and Pillow back: they are tested where they are installed, last of all in .ci/run.
+APART = {"orange": "Orange", "analytics/test_beam.py": "apache_beam"}
+collect_ignore = [path for path, package in APART.items() if importlib.util.find_spec(package) is None]
 HUGE = ("ResNet1202", "ResidualAttention452")  # such nets take half a minute to build
+
+
+def pytest_report_header() -> list[str]:
+    """Says what is left out."""
+    return [f"{APART[path]} is not installed: tests/{path} is left out" for path in collect_ignore]
 
 
 @pytest.hookimpl(tryfirst=True)

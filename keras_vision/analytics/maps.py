@@ -1,4 +1,4 @@
-"""Images as points in the plane: multidimensional scaling and t-SNE; and on a grid, so that none hides another."""
+"""Images as points in the plane: multidimensional scaling, t-SNE, UMAP; and on a grid, so that none hides another."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sklearn.manifold import TSNE, smacof
 from sklearn.preprocessing import normalize
 
 from keras_vision.analytics.similarity import checked, distances
+from keras_vision.errors import KerasVisionError
 
 _COMPONENTS = 50  # of PCA before t-SNE, as its authors advise
 _EXACT = 1024  # points that are assigned at once: the time grows with their third power
@@ -55,6 +56,38 @@ def t_sne(vectors: np.ndarray, perplexity: float = 30, seed: int = 0) -> np.ndar
     reduced = PCA(size, random_state=seed).fit_transform(unit) if size >= 2 else np.pad(unit, ((0, 0), (0, 1)))
     method = TSNE(perplexity=min(perplexity, (len(unit) - 1) / 3), init="pca", random_state=seed)
     return method.fit_transform(reduced.astype(np.float32)).astype(np.float64)
+
+
+def umap(vectors: np.ndarray, neighbours: int = 15, min_dist: float = 0.1, seed: int = 0) -> np.ndarray:
+    """UMAP of vectors of length 1, `(n, d) -> (n, 2)`, begun from their principal components.
+
+    Up to four images are scaled by `mds`, as for `t_sne`.
+
+    Args:
+        vectors: of `ImageEmbedder`.
+        neighbours: that make up an image's surroundings; at most n - 1 are taken.
+        min_dist: least distance of points in the plane, 0 to 1; smaller ones make denser clumps.
+        seed: the result is the same on the same machine.
+
+    Raises:
+        KerasVisionError: umap-learn is missing; numbers that it cannot take.
+
+    Source: McInnes, Healy and Melville, "UMAP: uniform manifold approximation and projection" (2018).
+    """
+    unit = normalize(checked(vectors)) if len(vectors) else np.zeros((0, 2))
+    if neighbours < 2 or not 0 <= min_dist <= 1:
+        raise KerasVisionError(f"neighbours={neighbours}, min_dist={min_dist}; give at least 2, and 0 to 1.")
+    if len(unit) <= 4:
+        return mds(vectors, seed=seed)
+    if not np.ptp(unit, axis=0).any():
+        return np.zeros((len(unit), 2))
+    try:
+        from umap import UMAP
+    except ImportError as error:
+        raise KerasVisionError('UMAP needs umap-learn: pip install "keras-vision[umap]".') from error
+    near = min(neighbours, len(unit) - 1)
+    method = UMAP(n_neighbors=near, min_dist=min_dist, init="pca", random_state=seed, n_jobs=1)
+    return np.asarray(method.fit_transform(unit.astype(np.float32)), np.float64)
 
 
 def image_grid(points: np.ndarray) -> np.ndarray:

@@ -25,9 +25,6 @@ from keras_vision.cli.loading import DEFAULT
 from keras_vision.errors import KerasVisionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
     from PIL import Image
 
 OVERLAY = "_overlay"
@@ -53,7 +50,9 @@ def segment(
     if not 2 <= network.maps <= 256:
         hint = "for edges there is `keras-vision edges`" if network.maps == 1 else "a palette image has no more"
         raise KerasVisionError(f"{model} gives {network.maps} maps; segmenting takes 2 to 256 classes: {hint}.")
-    colours = palette(network.labels)
+    from keras_vision.data.palettes import class_palette
+
+    colours = class_palette(network.labels)
 
     def work(job: Job, image: Image.Image) -> None:
         from keras_vision.data import write_mask
@@ -68,12 +67,3 @@ def segment(
         write_mask(job.target, labels, colours, overwrite=True)
 
     run(jobs, skipped, work, "Segmenting")
-
-
-def palette(labels: Sequence[str] | None) -> np.ndarray:
-    """Colours of classes: CamVid's if these are its classes, else PASCAL VOC's."""
-    from keras_vision.data import CAMVID_PALETTE, voc_palette
-    from keras_vision.data.readers.camvid import CAMVID_CLASSES
-
-    is_camvid = labels is not None and tuple(labels[: len(CAMVID_CLASSES)]) == CAMVID_CLASSES
-    return CAMVID_PALETTE if is_camvid and len(labels or ()) <= len(CAMVID_PALETTE) else voc_palette()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from keras_vision.errors import KerasVisionError
@@ -33,6 +35,14 @@ def voc_palette(classes: int = 256) -> np.ndarray:
         for channel in range(3):
             table[:, channel] |= ((index >> (3 * bit + channel) & 1) << (7 - bit)).astype(np.uint8)
     return table
+
+
+def class_palette(labels: Sequence[str] | None) -> np.ndarray:
+    """Colours of classes by their names: CamVid's if these are its classes, else PASCAL VOC's."""
+    from keras_vision.data.readers.camvid import CAMVID_CLASSES  # which needs this module
+
+    is_camvid = labels is not None and tuple(labels[: len(CAMVID_CLASSES)]) == CAMVID_CLASSES
+    return CAMVID_PALETTE if is_camvid and len(labels or ()) <= len(CAMVID_PALETTE) else voc_palette()
 
 
 def checked_palette(palette: object) -> np.ndarray:

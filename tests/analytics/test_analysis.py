@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.manifold import trustworthiness
 from sklearn.metrics import roc_auc_score
 
 from keras_vision import analytics
@@ -67,13 +68,20 @@ def test_an_image_of_no_group_is_the_outlier(groups):
     assert analytics.outlier_scores(vectors, 5).argmax() == 30
 
 
-@pytest.mark.parametrize("method", ["mds", "t_sne"])
+@pytest.mark.parametrize("method", ["mds", "t_sne", "umap"])
 def test_maps_keep_groups_together(groups, method):
     vectors, labels = groups
     points = getattr(analytics, method)(vectors)
     apart = np.linalg.norm(points[:, None] - points, axis=-1) + 1e9 * np.eye(30)
     assert points.shape == (30, 2)
     assert (labels[apart.argmin(1)] == labels).all()
+
+
+def test_umap_keeps_neighbours_of_digits_and_repeats_itself():
+    vectors = load_digits().data[:300]
+    found = analytics.umap(vectors)
+    assert trustworthiness(vectors, found, metric="cosine") > 0.95
+    assert (found == analytics.umap(vectors)).all()
 
 
 def test_mds_gives_back_a_plane():
@@ -183,9 +191,9 @@ def test_few_and_identical_images(few, metric):
 def test_few_and_identical_images_on_maps(few):
     vectors = FEW[few]
     n = len(vectors)
-    points = analytics.t_sne(vectors)
-    assert points.shape == (n, 2)
-    assert np.isfinite(points).all()
+    for points in (analytics.umap(vectors), analytics.t_sne(vectors)):
+        assert points.shape == (n, 2)
+        assert np.isfinite(points).all()
     assert len(set(map(tuple, analytics.image_grid(points).tolist()))) == n
     assert analytics.neighbours(vectors, 3)[0].shape == (n, min(3, max(n - 1, 0)))
     assert len(analytics.k_means(vectors, 2)) == n
@@ -198,6 +206,7 @@ def test_few_and_identical_images_on_maps(few):
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda v: analytics.distances(v, "nearness"), "accepted: 'cosine'"),
+    (lambda v: analytics.umap(v, neighbours=1), "give at least 2"),
     (lambda v: analytics.distances(v * np.nan), "finite"),
     (lambda v: analytics.distances(v[0]), "shape"),
     (lambda v: analytics.k_means(v, 0), "at least 1"),

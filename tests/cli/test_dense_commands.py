@@ -11,8 +11,8 @@ import pytest
 from dense_networks import dense_network, expected_probabilities
 from PIL import Image
 
-from keras_vision.cli.segment import palette
 from keras_vision.data import CAMVID_PALETTE, read_mask, voc_palette
+from keras_vision.data.palettes import class_palette
 from keras_vision.data.readers.camvid import CAMVID_CLASSES
 from keras_vision.edges import suppress_non_maxima
 from keras_vision.export import to_litert
@@ -183,6 +183,6 @@ def test_ctrl_c_leaves_whole_files_only(networks, tmp_path):
 
 
 def test_colours_are_camvids_for_its_classes_and_vocs_for_others():
-    np.testing.assert_array_equal(palette(CAMVID_CLASSES), CAMVID_PALETTE)
+    np.testing.assert_array_equal(class_palette(CAMVID_CLASSES), CAMVID_PALETTE)
     for labels in (None, ("a", "b"), (*CAMVID_CLASSES, "Void", "More")):
-        np.testing.assert_array_equal(palette(labels), voc_palette())
+        np.testing.assert_array_equal(class_palette(labels), voc_palette())
