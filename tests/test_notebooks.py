@@ -42,7 +42,7 @@ def test_a_notebook_is_kept_without_outputs_and_uses_public_names(path):
     assert "pip" in "".join(code[0]["source"])
 
 
-@pytest.mark.parametrize("path", notebooks())
+@pytest.mark.parametrize("path", list(notebooks()))
 def test_a_notebook_runs_and_shows_pictures(path, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_VISION_NOTEBOOKS", "small")
     monkeypatch.setenv("KERAS_VISION_CHECKOUT", str(FOLDER.parent))
