@@ -51,6 +51,7 @@ BY_HAND = {
     "dense_crf_gpu": "needs a GPU",
     "litert": "needs photographs beside those that are scored",
     "normalized_cuts": "needs BSDS500, unpacked",
+    "regions": "needs BSDS500, unpacked",
 }
 
 

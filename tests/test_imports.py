@@ -1,6 +1,8 @@
 """Imports point one way, and the light parts stay light."""
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -126,3 +128,14 @@ def test_every_public_name_is_there(name):
 def test_unknown_attribute_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'keras_vision' has no attribute 'nothing'"):
         _ = keras_vision.nothing
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.endswith("__init__.py")])
+def test_no_module_hides_a_public_name(module):
+    """Importing a package's module binds its name in the package, in place of a function of that name."""
+    name = ".".join(["keras_vision", *module.split("/")[:-1]])
+    package = importlib.import_module(name)
+    hidden = {found.name for found in pkgutil.iter_modules(package.__path__)} & set(getattr(package, "__all__", ()))
+    for both in sorted(hidden):
+        module = importlib.import_module(f"{name}.{both}")
+        assert getattr(package, both) is not module or not hasattr(module, both)

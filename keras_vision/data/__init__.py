@@ -17,14 +17,14 @@ if TYPE_CHECKING:
         SegmentedImages,
     )
     from keras_vision.data.archives import unpack
+    from keras_vision.data.collages import digit_collages
     from keras_vision.data.decode import decode_image, load_pixels
     from keras_vision.data.depth_encoding import Camera, hha
-    from keras_vision.data.digit_collages import digit_collages
     from keras_vision.data.label_groups import LabelGroups, readable_images, split_multi_label
     from keras_vision.data.labelled_images import LabelledImages, digits, image_folder
     from keras_vision.data.masks import read_mask, write_mask
     from keras_vision.data.palettes import CAMVID_PALETTE, voc_palette
-    from keras_vision.data.pasted_objects import PastedObjects, pasted_objects
+    from keras_vision.data.pasting import PastedObjects, pasted_objects
     from keras_vision.data.pipeline import Pipeline
     from keras_vision.data.placed_digits import cluttered_digits, two_digits
     from keras_vision.data.readers.binarized_mnist import binarized_mnist
@@ -120,12 +120,12 @@ _HOMES = {  # module -> the public names it has
     "archives": ("unpack",),
     "decode": ("decode_image", "load_pixels"),
     "depth_encoding": ("Camera", "hha"),
-    "digit_collages": ("digit_collages",),
+    "collages": ("digit_collages",),
     "label_groups": ("LabelGroups", "readable_images", "split_multi_label"),
     "labelled_images": ("LabelledImages", "digits", "image_folder"),
     "masks": ("read_mask", "write_mask"),
     "palettes": ("CAMVID_PALETTE", "voc_palette"),
-    "pasted_objects": ("PastedObjects", "pasted_objects"),
+    "pasting": ("PastedObjects", "pasted_objects"),
     "pipeline": ("Pipeline",),
     "placed_digits": ("cluttered_digits", "two_digits"),
     "readers.binarized_mnist": ("binarized_mnist",),

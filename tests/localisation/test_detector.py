@@ -1,6 +1,5 @@
 """The pasted objects, and a detector that finds coloured squares on real photographs."""
 
-
 import keras
 import numpy as np
 import pytest
