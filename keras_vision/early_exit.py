@@ -95,14 +95,15 @@ class EarlyExit:
         for start in range(0, len(images), batch_size):
             carried = [images[start : start + batch_size]]
             for number, rows in enumerate(found):
-                given, carried = self._stage(number, carried)
+                given, _, carried = self._stage(number, carried)
                 rows.append(given)
         return [np.concatenate(rows) for rows in found]
 
-    def _stage(self, number: int, carried: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def _stage(self, number: int, carried: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
         outputs = self.stages[number].model.predict_on_batch(carried)
         scores, *following = map(np.asarray, keras.tree.flatten(outputs))
-        return softmax(scores) if self.logits else scores, following
+        given = softmax(scores) if self.logits else scores
+        return given, entropy(given), following
 
 
 def _exits(model: keras.Model, names: Collection[str] | None) -> list[str]:

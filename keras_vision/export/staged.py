@@ -19,7 +19,10 @@ from keras_vision.export.child import to_lite
 from keras_vision.export.parity import Parity, check_exportable, compare, sample_pixels
 from keras_vision.files import whole_folder
 from keras_vision.model import VisionModel
+from keras_vision.runtime.exits import entropy, softmax
 from keras_vision.runtime.staged import INDEX_FILE
+
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 def to_staged_litert(
@@ -58,7 +61,6 @@ def to_staged_litert(
     index: dict[str, Any] = dict(
         thresholds=checked_thresholds(thresholds, len(cut), classes),
         classes=classes,
-        logits=model.card.output == "logit",
         stages=files,
         exits=[stage.exit for stage in cut],
         multiply_adds=[stage.multiply_adds for stage in cut],
@@ -68,19 +70,21 @@ def to_staged_litert(
     )
     with whole_folder(path, overwrite) as folder:
         for stage, name in zip(cut, files, strict=True):
-            (folder / name).write_bytes(_converted(stage))
+            (folder / name).write_bytes(_converted(stage, model.card.output == "logit"))
         (folder / INDEX_FILE).write_text(json.dumps(index, indent=1), encoding="utf-8")
         return _checked(model, cut, folder, files)
 
 
-def _converted(stage: Stage) -> bytes:
+def _converted(stage: Stage, logits: bool) -> bytes:
     inputs = keras.tree.flatten(stage.model.inputs)
     signature = [tf.TensorSpec(x.shape, x.dtype, name=f"carried{i}") for i, x in enumerate(inputs)]
 
     @tf.function(input_signature=signature)
     def serve(*carried: Any) -> dict[str, Any]:
         scores, *following = keras.tree.flatten(stage.model(list(carried), training=False))
-        return {"scores": scores, **{f"carried{i}": x for i, x in enumerate(following)}}
+        p = tf.nn.softmax(scores) if logits else scores
+        spread = -tf.reduce_sum(p * tf.math.log(tf.maximum(p, _TINY)), axis=-1)
+        return {"probabilities": p, "entropy": spread, **{f"carried{i}": x for i, x in enumerate(following)}}
 
     module = tf.Module()  # tracks the variables, so that the converter can freeze them
     module.tracked, module.serve = [variable.value for variable in stage.model.variables], serve
@@ -88,13 +92,15 @@ def _converted(stage: Stage) -> bytes:
 
 
 def _checked(model: VisionModel, cut: Sequence[Stage], folder: Path, files: Sequence[str]) -> Parity:
-    """Every exit's scores, from files that feed each other, against the model's own."""
+    """Every exit's probabilities and entropy, from files that feed each other, against the model's own."""
     x = model.preprocessing.normalize(sample_pixels(model.preprocessing))
     whole = keras.Model(model.input, [model.get_layer(stage.exit).output for stage in cut])
     carried, found = [x], []
     for expected, name in zip(whole(x, training=False), files, strict=True):
         interpreter = Interpreter(model_path=str(folder / name), num_threads=os.cpu_count())
         outputs = interpreter.get_signature_runner()(**{f"carried{i}": t for i, t in enumerate(carried)})
-        found.append(compare(np.asarray(expected), outputs.pop("scores"), f"{name} of {model.name}"))
+        expected = softmax(np.asarray(expected)) if model.card.output == "logit" else np.asarray(expected)
+        for key, wanted in (("probabilities", expected), ("entropy", entropy(expected))):
+            found.append(compare(wanted, outputs.pop(key), f"the {key} of {name} of {model.name}"))
         carried = [outputs[f"carried{i}"] for i in range(len(outputs))]
     return max(found, key=lambda parity: parity.max_difference / (parity.bound or 1.0))

@@ -15,8 +15,9 @@ import numpy as np
 from keras_vision.errors import KerasVisionError
 
 _TINY = np.finfo(np.float64).tiny
-# Number of a stage, and what it takes, to the probabilities of its exit and to what the next stage takes.
-Run = Callable[[int, list[np.ndarray]], tuple[np.ndarray, list[np.ndarray]]]
+# Number of a stage, and what it takes, to the probabilities of its exit `(n, classes)`, their entropies `(n,)`, and
+# what the next stage takes.
+Run = Callable[[int, list[np.ndarray]], tuple[np.ndarray, np.ndarray, list[np.ndarray]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +88,7 @@ def in_batches(run: Run, images: np.ndarray, thresholds: Sequence[float], classe
 
 def _leave(run: Run, number: int, carried: list[np.ndarray], thresholds: Sequence[float]) -> Exited:
     """From stage `number` on. All images leaving at once, as one alone does, is the cheap way."""
-    given, following = run(number, carried)
-    spread = entropy(given)
+    given, spread, following = run(number, carried)
     leaves = spread < thresholds[number]
     exits = np.full(len(given), number)
     if np.count_nonzero(leaves) == len(given):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_vision.errors import KerasVisionError
-from keras_vision.runtime.exits import Exited, checked_thresholds, in_batches, softmax
+from keras_vision.runtime.exits import Exited, checked_thresholds, in_batches
 from keras_vision.runtime.images import Source, open_image
 from keras_vision.runtime.predictor import open_interpreter
 from keras_vision.runtime.preprocessing import Preprocessing
@@ -39,7 +39,7 @@ class StagedPredictor:
         try:
             self.preprocessing = Preprocessing.from_dict(index["preprocessing"])
             self.labels = None if index["labels"] is None else tuple(index["labels"])
-            self.classes, self._logits, files = int(index["classes"]), bool(index["logits"]), list(index["stages"])
+            self.classes, files = int(index["classes"]), list(index["stages"])
             given = index["thresholds"] if thresholds is None else thresholds
         except (KeyError, TypeError) as error:
             raise KerasVisionError(f"{path}/{INDEX_FILE} is damaged: {error}; export the network again.") from error
@@ -65,11 +65,9 @@ class StagedPredictor:
 
     def run(self, tensors: np.ndarray, batch_size: int = 32) -> Exited:
         """The same for prepared inputs `(n, h, w, c)` float32."""
-        return in_batches(self._stage, tensors, self.thresholds, self.classes, batch_size)
-
-    def _stage(self, number: int, carried: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-        scores, *following = self._stages[number](carried)
-        return softmax(scores) if self._logits else scores, following
+        return in_batches(
+            lambda number, carried: self._stages[number](carried), tensors, self.thresholds, self.classes, batch_size
+        )
 
 
 class _Stage:
@@ -79,14 +77,15 @@ class _Stage:
         self._interpreter = open_interpreter(path, threads, allocate=False)
         runner = self._interpreter.get_signature_runner()
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
+        names = ["probabilities", "entropy", *(f"carried{i}" for i in range(len(outputs) - 2))]
+        if lost := [name for name in names if name not in outputs]:
+            raise KerasVisionError(f"{path} has no output {lost[0]!r}: no stage of this version; export it again.")
         self._inputs = [inputs[f"carried{i}"]["index"] for i in range(len(inputs))]
-        self._outputs = [
-            outputs[name]["index"] for name in ("scores", *(f"carried{i}" for i in range(len(outputs) - 1)))
-        ]
+        self._outputs = [outputs[name]["index"] for name in names]
         self._images = 0
 
-    def __call__(self, carried: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Scores `(n, classes)`, and what the next stage takes."""
+    def __call__(self, carried: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Probabilities `(n, classes)`, their entropies `(n,)`, and what the next stage takes."""
         if len(carried[0]) != self._images:
             for index, tensor in zip(self._inputs, carried, strict=True):
                 self._interpreter.resize_tensor_input(index, tensor.shape)
@@ -95,7 +94,8 @@ class _Stage:
         for index, tensor in zip(self._inputs, carried, strict=True):
             self._interpreter.set_tensor(index, tensor)
         self._interpreter.invoke()
-        return [self._interpreter.get_tensor(index) for index in self._outputs]
+        given, spread, *following = [self._interpreter.get_tensor(index) for index in self._outputs]
+        return given, spread, following
 
 
 def _read_index(file: Path) -> dict[str, Any]:
