@@ -14,8 +14,10 @@ from keras_vision.errors import KerasVisionError
 if TYPE_CHECKING:
     from keras_vision.analytics.embedding import ImageEmbedder
     from keras_vision.model import VisionModel
+    from keras_vision.registry import Entry
 
 BACKENDS = ("litert", "keras")
+IMAGENET_CLASSES = 1000
 
 
 def open_runner(embedder: ImageEmbedder) -> Runner:
@@ -98,7 +100,18 @@ def _named(name: str | os.PathLike, weights: Any) -> VisionModel:
     from keras_vision.zoo import create_model
 
     entry = find(str(name))
-    if weights == "default" and entry.default_weights is None:
+    weights = public_weights(entry) if weights == "default" else weights
+    if weights == "default":
         names = ", ".join(repr(file.name) for file in entry.weights) or "no public ones"
         raise KerasVisionError(f"{entry.name} has no weights by default; give weights=, a file or a name ({names}).")
-    return create_model(str(name), **({} if weights == "default" else {"weights": weights}))
+    return create_model(str(name), weights=weights)
+
+
+def public_weights(entry: Entry) -> str:
+    """The weights that describe images unless others are named: the default ones, else the first of ImageNet's classes.
+
+    Returns:
+        Their name, or "default" where there are none.
+    """
+    of_imagenet = [file.name for file in entry.weights if file.classes == IMAGENET_CLASSES]
+    return entry.default_weights or next(iter(of_imagenet), "default")

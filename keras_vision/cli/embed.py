@@ -103,4 +103,9 @@ def opened(model: str, weights: str) -> object:
         if weights != DEFAULT:
             raise KerasVisionError(f"{model} brings its own weights; leave --weights out.")
         return model
+    if weights == DEFAULT and not Path(model).exists() and Path(model).suffix != ".keras":
+        from keras_vision.analytics.opening import public_weights
+        from keras_vision.registry import find
+
+        weights = public_weights(find(model))
     return load_model(model, weights)

@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 import keras_vision as kv
+import keras_vision.zoo
 from keras_vision.analytics import (
     ImageEmbedder,
     feature_network,
@@ -29,6 +30,7 @@ from keras_vision.analytics import (
     walk_images,
     write_embeddings,
 )  # fmt: skip
+from keras_vision.cli.embed import opened
 from keras_vision.errors import KerasVisionError, KerasVisionWarning
 from keras_vision.runtime import open_image
 
@@ -384,3 +386,19 @@ def test_real_network_on_real_photographs(shared, tmp_path):
     wnid = np.array([int(path.name[1:9]) for path in paths])
     birds = (wnid >= 1514859) & (wnid <= 1622779)  # hen to great grey owl
     assert birds[places[birds]].mean() > 3 * birds.mean()
+
+
+def test_without_arguments_it_takes_the_public_weights_that_there_are(monkeypatch):
+    """SqueezeNet v1.1 has torchvision's alone, which no constructor takes by itself."""
+    asked = {}
+
+    def create(name, **settings):
+        asked[name] = settings
+        return kv.applications.SqueezeNetV1_1(weights=None, input_shape=(48, 48, 3))
+
+    monkeypatch.setattr(keras_vision.zoo, "create_model", create)
+    ImageEmbedder(cache=False, backend="keras").fit()
+    assert asked == {"SqueezeNetV1_1": {"weights": "torchvision"}}
+    opened("SqueezeNetV1_1", "default")
+    opened("InceptionV3", "default")
+    assert asked["InceptionV3"] == {"weights": "imagenet"}
