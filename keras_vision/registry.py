@@ -42,8 +42,8 @@ class WeightsFile:
         source: who trained it, on what.
         licence: terms, as stated at the source.
         settings: of the model's table, where the file's network differs from the row.
-        agreement: form of a quantised file, such as "int8", to the share of top-1 answers that was measured to stay the
-            same with these weights, where that is below the 98 % that an export asks for.
+        agreement: form of a quantised file, such as "int8", to the least share of top-1 answers that an export asks to
+            stay the same with these weights, where what was measured is below the usual 98 %.
     """
 
     name: str

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from keras_vision.analytics.listing import label_of
 from keras_vision.analytics.runners import LiteRTRunner
 from keras_vision.analytics.tables import text_of
 from keras_vision.errors import ImageError, KerasVisionError
@@ -267,16 +268,12 @@ class _Network(ModelHandler):
         return [
             {
                 "path": text_of(each.path),
-                "label": self._label(each.path),
+                "label": None if (label := label_of(each.path, self._root)) is None else text_of(label),
                 "sha256": each.sha256,
                 "embedding": vector.tolist(),
             }
             for each, vector in zip(batch, vectors, strict=True)
         ]
-
-    def _label(self, path: str) -> str | None:
-        parent = os.path.dirname(path)
-        return None if self._root is None or parent == self._root else text_of(os.path.basename(parent))
 
     def get_metrics_namespace(self) -> str:
         return "keras_vision"

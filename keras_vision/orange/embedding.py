@@ -24,6 +24,8 @@ FILE = "from a file"  # in place of a network's name, and of its weights'
 
 
 class OWKerasVisionEmbedding(ImageWidget):
+    """A table of images to the same table with their vectors, and to the images that could not be read."""
+
     name = "Keras Vision Embedding"
     description = "Images as vectors by a deep network on this machine; no image leaves it."
     keywords = "image embedding, features, deep, local"

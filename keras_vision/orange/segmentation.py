@@ -40,6 +40,8 @@ class Segmentation:
 
 
 class OWImageSegmentation(ImageWidget):
+    """A table of images to the share of each class in each, with masks, and to the images that could not be read."""
+
     name = "Image Segmentation"
     description = "Classes of all pixels by a deep network on this machine: the share of each class, and masks."
     keywords = "image segmentation, mask, pixels, crf"
