@@ -13,12 +13,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from keras_vision.analytics.similarity import checked
 from keras_vision.errors import KerasVisionError
 
 CLASSIFIERS: dict[str, Callable[[int], Any]] = {
-    "logistic": lambda seed: LogisticRegression(max_iter=2000, random_state=seed),
+    "logistic": lambda seed: make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, random_state=seed)),
     "forest": lambda seed: RandomForestClassifier(n_estimators=100, random_state=seed),
     "neighbours": lambda seed: KNeighborsClassifier(5, metric="cosine"),
 }
@@ -82,8 +85,8 @@ def cross_validate(
     Args:
         vectors: `(n, d)`.
         labels: class of each image; None for no class.
-        classifier: "logistic" (L2, C = 1, on the vectors as they are), "forest" (100 trees), "neighbours" (5, cosine),
-            or a scikit-learn classifier.
+        classifier: "logistic" (L2, C = 1, on features standardised over the training folds), "forest" (100 trees),
+            "neighbours" (5, cosine), or a scikit-learn classifier.
         folds: parts that take turns as the test set.
         seed: of their choice.
 
@@ -105,7 +108,8 @@ def cross_validate(
     truth = np.array([classes.index(labels[i]) for i in kept])
     turns = StratifiedKFold(min(folds, int(np.bincount(truth).min())), shuffle=True, random_state=seed)
     method = CLASSIFIERS[classifier](seed) if isinstance(classifier, str) else classifier
-    scores = cross_val_predict(method, vectors[kept], truth, cv=turns, method="predict_proba")
+    with threadpool_limits(1, "blas"):  # many small products: threads that wait for each other take several times longer
+        scores = cross_val_predict(method, vectors[kept], truth, cv=turns, method="predict_proba")
     return _result(classes, kept, truth, scores, len(vectors), turns.n_splits)
 
 
