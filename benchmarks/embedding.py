@@ -14,7 +14,7 @@ import argparse
 import json
 import os
 import platform
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -85,7 +85,8 @@ def peak(paths: list[str], file: str) -> float:
 
     for _ in ImageEmbedder(file, cache=False).stream(paths):
         pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()  # of this program; getrusage starts at what the parent had
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
 
 
 WAYS = {"ImageEmbedder": ours, "keras predict, one image at a time": keras_alone, "peak": peak}
