@@ -48,11 +48,9 @@ def captioner_to_litert(
         The parity check.
 
     Raises:
-        ExportError: int8, an op LiteRT lacks, or outputs that differ; nothing is written.
+        ExportError: an op LiteRT lacks, or outputs that differ; nothing is written.
         KerasVisionError: the file exists, or cannot be written.
     """
-    if quantize == "int8":
-        raise ExportError(f"{model.name} is recurrent, which has no int8 form; choose 'dynamic', or None for float32.")
     module = _Captioning(model, one_image=True)
     content = to_lite({ENCODE: module.encode, STEP: module.step}, module, model.name, quantize=quantize)
     with whole_file(path, overwrite) as file:

@@ -44,11 +44,9 @@ def generator_to_litert(
         The parity check.
 
     Raises:
-        ExportError: int8, an op LiteRT lacks, or outputs that differ; nothing is written.
+        ExportError: an op LiteRT lacks, or outputs that differ; nothing is written.
         KerasVisionError: the file exists, or cannot be written.
     """
-    if quantize == "int8":
-        raise ExportError(f"{model.name} is recurrent, which has no int8 form; choose 'dynamic', or None for float32.")
     module = _Drawing(model)
     content = to_lite(module.draw, module, model.name, quantize=quantize)
     with whole_file(path, overwrite) as file:

@@ -90,6 +90,8 @@ def to_litert(
     """
     form = Form(quantize, io, preprocessing or uint8_input, uint8_input, batch, flex)
     check_exportable(model)
+    if quantize == "int8" and model.card.task in ("generation", "captioning"):
+        raise ExportError(f"{model.name} is recurrent, which has no int8 form; choose 'dynamic', or None for float32.")
     if model.card.task == "generation":
         if form.in_graph or form.flex or batch != 1:
             raise ExportError(f"{model.name} takes codes, not images; leave preprocessing, batch and flex out.")

@@ -95,10 +95,15 @@ class Preprocessing:
         """Resized and cropped pixels, uint8 RGB or grey, `(h, w, channels)`. Pillow's antialiased bilinear filter.
 
         Raises:
-            KerasVisionError: the network takes "raw" channels.
+            KerasVisionError: the network takes "raw" channels, or this is no image of Pillow's.
         """
         if self.color == "raw":
             raise KerasVisionError(f"the model takes {self.channels} channels, which no image file has; use `run`.")
+        if not isinstance(image, Image.Image):
+            raise KerasVisionError(
+                f"{type(image).__name__} is no Pillow image; `keras_vision.runtime.open_image` reads a file, "
+                "`PIL.Image.fromarray` takes an array (uint8, RGB or grey)."
+            )
         image = image.convert("L" if self.color == "L" else "RGB")
         box = self.source_box(image.height, image.width)
         resized = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR, box=box)

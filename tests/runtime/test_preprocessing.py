@@ -83,6 +83,11 @@ def test_a_strip_never_fills_the_memory(size):
     subprocess.run([sys.executable, "-c", STRIP.format(size=size)], check=True)
 
 
+def test_an_array_is_no_image():
+    with pytest.raises(KerasVisionError, match=r"ndarray is no Pillow image; .*open_image.*fromarray"):
+        TF(np.zeros((9, 9, 3), np.uint8))
+
+
 def test_grey_and_transparent_images():
     image = photograph(50, 60)
     grey = Preprocessing((32, 32), 40, color="L", mean=(10.0,), std=(2.0,))
