@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 
 import keras_vision.zoo  # noqa: F401 - registers the classes of the files
+from keras_vision.captioning.text import words_of
 from keras_vision.data import bsds500, camvid, digits, mnist, unpack
 from keras_vision.edges import evaluate_boundaries, suppress_non_maxima
-from keras_vision.evaluation import segmentation_scores
-from keras_vision.runtime import DensePredictor, Predictor, StagedPredictor, open_image
+from keras_vision.evaluation import caption_scores, segmentation_scores
+from keras_vision.runtime import Captioner, DensePredictor, Predictor, StagedPredictor, open_image
+from keras_vision.training.recipes.caption_data import caption_parts
 
 FOLDER = Path(__file__).parents[1] / "savedmodels"
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
-LARGEST = 6 << 20
+LARGEST = 8 << 20
+CAPTIONER = "show-attend-tell-flickr8k"
 MAPS = [name for name, entry in MANIFEST.items() if entry["task"] in ("segmentation", "edges")]
 
 
@@ -55,7 +58,7 @@ def test_both_files_give_the_same_for_any_size(name):
     np.testing.assert_allclose(predictor.predict(pixels), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", [*MAPS, CAPTIONER])
 def test_every_layer_is_trained(name, shared):
     """No tensor is one of the public weights that training started from."""
     model = keras.models.load_model(FOLDER / name / "model.keras", compile=False)
@@ -117,3 +120,25 @@ def test_the_digits_classifier_reads_the_digits_it_was_not_trained_on():
     model = keras.models.load_model(folder / "model.keras", compile=False)
     pixels = np.stack([model.preprocessing.pixels(open_image(source)) for source in test.sources[:20]])
     np.testing.assert_allclose(probabilities[:20], model(model.preprocessing.normalize(pixels)), atol=1e-4)
+
+
+def test_the_captioner_says_what_its_card_scores(shared, tmp_path):
+    """Its LiteRT file, on the photographs that the run left out; and both files say the same."""
+    folder, metrics = FOLDER / CAPTIONER, MANIFEST[CAPTIONER]["metrics"]
+    test = caption_parts(
+        "folder", unpack(shared / "data/flickr8k_1000/flickr8k_900.tar", tmp_path / "flickr"), 100, 0
+    ).test
+    captioner = Captioner(folder / "model.tflite")
+    told = [captioner.caption(source, beam=1, longest=26).words for source in test.sources]
+    scores = caption_scores([words_of(captions) for captions in test.captions], told)
+    assert scores.captions == metrics["test_images"]
+    np.testing.assert_allclose(scores.bleu, [metrics[f"bleu{n}"] for n in (1, 2, 3, 4)], atol=5e-3)
+    assert metrics["bleu1"] >= 0.40
+    assert len({tuple(words) for words in told}) >= 30  # different photographs, different words
+    model = keras.models.load_model(folder / "model.keras", compile=False)
+    images = np.stack([model.preprocessing(open_image(source)) for source in test.sources[:4]])
+    again = model.tell(images, beam=3)
+    for source, sentence, attention in zip(test.sources, again.sentences, again.attention, strict=False):
+        caption = captioner.caption(source, beam=3)
+        assert " ".join(caption.words) == sentence
+        np.testing.assert_allclose(caption.attention, attention[0, : len(caption.words)], atol=1e-4)

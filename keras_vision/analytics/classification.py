@@ -108,7 +108,7 @@ def cross_validate(
     truth = np.array([classes.index(labels[i]) for i in kept])
     turns = StratifiedKFold(min(folds, int(np.bincount(truth).min())), shuffle=True, random_state=seed)
     method = CLASSIFIERS[classifier](seed) if isinstance(classifier, str) else classifier
-    with threadpool_limits(1, "blas"):  # many small products: threads that wait for each other take several times longer
+    with threadpool_limits(1, "blas"):  # of many small products, threads waiting for each other take longer
         scores = cross_val_predict(method, vectors[kept], truth, cv=turns, method="predict_proba")
     return _result(classes, kept, truth, scores, len(vectors), turns.n_splits)
 

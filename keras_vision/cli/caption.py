@@ -22,7 +22,8 @@ SMALL = "show-attend-tell-flickr8k"  # of savedmodels/
 def caption(
     images: Annotated[list[Path], typer.Argument(help="Photographs, or folders of them.", show_default=False)],
     model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="A .tflite or .keras file, or a folder of one.")
+        Path | None,
+        typer.Option("--model", "-m", help="A .tflite or .keras file, or a folder of one. Default: the committed one."),
     ] = None,
     beam: Annotated[int, typer.Option("--beam", min=1, help="Captions kept while searching; 1 is greedy.")] = 5,
     longest: Annotated[int, typer.Option(min=1, help="Most words, the end included.")] = 30,

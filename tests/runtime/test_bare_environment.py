@@ -18,13 +18,15 @@ MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
 PROGRAM = """
 import importlib.util, sys
 from pathlib import Path
-from keras_vision.runtime import DensePredictor, Predictor, StagedPredictor
+from keras_vision.runtime import Captioner, DensePredictor, Predictor, StagedPredictor
 
 for name in ("tensorflow", "keras", "scipy", "sklearn", "h5py", "typer", "rich"):
     assert importlib.util.find_spec(name) is None, name
 folder, task, image = Path(sys.argv[1]), *sys.argv[2:]
 if (folder / "exits.json").exists():
     print(*StagedPredictor(folder).predict([image]).probabilities.shape)
+elif task == "captioning":
+    print("caption:", *Captioner(folder / "model.tflite").caption(image).words)
 elif task == "classification":
     print(*Predictor(folder / "model.tflite").predict([image]).shape)
 else:
@@ -71,4 +73,5 @@ def test_each_committed_model_runs_there(python, name, tmp_path):
     command = [python, "-I", "-c", PROGRAM, FOLDER / name, task, tmp_path / "image.png"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[:2] == (["1", "10"] if task == "classification" else ["256", "256"])
+    first, second = {"classification": ("1", "10"), "captioning": ("caption:", "a")}.get(task, ("256", "256"))
+    assert done.stdout.split()[:2] == [first, second]
