@@ -30,7 +30,7 @@ import keras_vision as kv
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "savedmodels"
 WIDTH, GAP, LARGEST = 800, 4, 150_000  # pixels, pixels, bytes
-PART = 440, 80, 640, 213  # left, top, right, bottom of what `segmentation` shows larger, in pixels
+PART = 60, 20, 360, 220  # left, top, right, bottom of what `segmentation` shows larger, in pixels
 INK, RIGHT, WRONG = (40, 40, 40), (0, 110, 60), (190, 30, 30)
 
 
@@ -98,7 +98,7 @@ def edges() -> Image.Image:
 
 
 def explore_page() -> Image.Image:
-    """The page of `keras-vision explore` of 320 crops of eight photographs, in a browser, with one image picked."""
+    """The page of `keras-vision explore` of 160 crops of eight photographs, in a browser, with one image picked."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as driver:
@@ -132,7 +132,7 @@ def _written_page(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     for name, photograph in sorted(photographs.items()):
         (folder / "crops" / name).mkdir(parents=True)
-        for number in range(40):
+        for number in range(20):
             y, x = rng.integers(0, np.array(photograph.shape[:2]) - 128)
             crop = Image.fromarray(photograph[y : y + 128, x : x + 128])
             crop.save(folder / "crops" / name / f"{number:02}.png")
@@ -211,7 +211,8 @@ def main() -> None:
         parser.error(f"{', '.join(unknown)}: no such picture; there are {', '.join(PICTURES)}")
     for name in given.names or PICTURES:
         picture, path = PICTURES[name](), given.out / f"{name}.png"
-        picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+        paletted = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.FLOYDSTEINBERG)
+        paletted.save(path, optimize=True)
         size = path.stat().st_size
         print(f"{path}: {picture.width} x {picture.height}, {size:,} bytes")
         if picture.width > WIDTH or size > LARGEST:
