@@ -211,8 +211,8 @@ def main() -> None:
         parser.error(f"{', '.join(unknown)}: no such picture; there are {', '.join(PICTURES)}")
     for name in given.names or PICTURES:
         picture, path = PICTURES[name](), given.out / f"{name}.png"
-        method = Image.Quantize.MAXCOVERAGE if name == "segmentation" else Image.Quantize.MEDIANCUT  # keeps its key
-        picture.quantize(256, method, kmeans=3, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+        paletted = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.FLOYDSTEINBERG)
+        paletted.save(path, optimize=True)
         size = path.stat().st_size
         print(f"{path}: {picture.width} x {picture.height}, {size:,} bytes")
         if picture.width > WIDTH or size > LARGEST:
