@@ -13,11 +13,11 @@ from PIL import Image
 
 FOLDER = Path(__file__).parents[1] / "colab"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-CHEAP = ("03", "04", "06")  # these train nothing
+CHEAP = ("03", "04", "06", "08")  # these train nothing, or little: less than a minute of processor time
 
 
 def notebooks():
-    """All notebooks as parameters; those that train are slow."""
+    """All notebooks as parameters; those that train for longer are slow."""
     for path in NOTEBOOKS:
         marks = () if path.stem.startswith(CHEAP) else pytest.mark.slow
         yield pytest.param(path, id=path.stem, marks=marks)
