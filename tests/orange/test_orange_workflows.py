@@ -15,8 +15,11 @@ from orangecanvas.registry import WidgetRegistry
 from orangecanvas.scheme.readwrite import scheme_load
 from orangewidget.workflow.discovery import WidgetDiscovery
 from orangewidget.workflow.widgetsscheme import WidgetsScheme
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from keras_vision.analytics import ImageEmbedder, distances
+from keras_vision.analytics import ImageEmbedder, cross_validate, distances
 from keras_vision.orange import workflows
 from keras_vision.orange.embedding import FILE
 
@@ -48,10 +51,15 @@ def network(shared, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def application():
+    """Qt's application: it has to outlive what Orange keeps from one workflow to the next."""
+    return QApplication.instance() or QApplication([])
+
+
 @pytest.fixture
-def opened():
+def opened(application):
     """Opens a workflow by its file's name, with no more of Orange's own widgets loaded than it has."""
-    application = QApplication.instance() or QApplication([])
     schemes = []
 
     def scheme_of(name):
@@ -122,9 +130,40 @@ def test_figure_1_groups_images(opened, folder, network):
     until(lambda: plane.subset_data is not None)
 
 
-def test_figure_3_is_found_and_linked(opened):
+def test_figure_3_classifies_images_and_shows_the_mistaken(opened, folder, network):
     scheme, widgets = opened("520-image-classification.ows")
     assert len(scheme.nodes) == len(scheme.links) == 9
-    embedding, score = widgets["Keras Vision Embedding"], widgets["Test and Score"]
-    assert (embedding.network, embedding.weights) == ("InceptionV3", "imagenet")
+    score, matrix = widgets["Test and Score"], widgets["Confusion Matrix"]
     assert (score.resampling, score.NFolds[score.n_folds], score.cv_stratified) == (score.KFold, 10, True)
+    embedding = start(widgets, folder, network)
+    until(lambda: matrix.results is not None)
+
+    paths = [folder / name for name in embedding.data.get_column(embedding.image_column)]
+    vectors = ImageEmbedder(network, cache=False).transform(paths)
+    truth = np.array([path.parent.name for path in paths])
+    turns = StratifiedKFold(10, shuffle=True, random_state=42)  # Orange's order
+    expected = cross_val_predict(LogisticRegression(C=1), vectors, truth, cv=turns, method="predict_proba")
+    found, order = matrix.results, matrix.results.row_indices
+    np.testing.assert_allclose(found.probabilities[0], expected[order], atol=0.01)
+
+    guesses = np.array(CLASSES)[expected.argmax(1)]
+    (learner,) = score.learners.values()
+    scores = {scorer.name: each.value[0] for scorer, each in zip(score.scorers, learner.stats, strict=True)}
+    assert scores["CA"] == pytest.approx((guesses == truth).mean(), abs=1e-6)
+    assert scores["AUC"] == pytest.approx(roc_auc_score(truth == CLASSES[1], expected[:, 1]), abs=0.01)
+    assert abs(scores["CA"] - cross_validate(vectors, list(truth)).ca) <= 3 / len(truth)  # in other folds
+    assert scores["CA"] > 0.7  # by chance 0.5; this or more in one of 60 times
+    cells = [[matrix.tablemodel.item(row, column).text() for column in (2, 3)] for row in (2, 3)]
+    np.testing.assert_array_equal(np.array(cells, int), confusion_matrix(truth, guesses, labels=CLASSES))
+
+    viewer, plane = widgets["Image Viewer"], widgets["MDS"]
+    assert viewer.data is None
+    viewer.show()
+    matrix.select_wrong()
+    until(lambda: viewer.data is not None and plane.subset_data is not None)
+    wrong = {path for path, mistaken in zip(paths, guesses != truth, strict=True) if mistaken}
+    assert wrong
+    assert {Path(item.url.toLocalFile()) for item in viewer.items} == wrong
+    assert {folder / name for name in plane.subset_data.get_column(embedding.image_column)} == wrong
+    until(lambda: all(item.future.done() for item in viewer.items))
+    assert {(image.width(), image.height()) for image in (item.future.result() for item in viewer.items)} == {(32, 32)}
