@@ -181,6 +181,10 @@ class DREAL(keras.Model):
             return self._certainty(y, self._seen(x, off=level)[0])
 
         own = self._certainty(y, given)
+        # The loop waits for `given`: the graph's optimiser loses that the weights are not to be updated before they are
+        # read for it, and keeps that they are not before the end of the loop.
+        with tf.control_dependencies([own]):
+            levels = tf.identity(levels)
         # One by one: side by side, the passes would need the memory of as many networks.
         others = tf.map_fn(without, levels, fn_output_signature=own.dtype, parallel_iterations=1)
         return ops.sign(own[:, None] - ops.transpose(others))
