@@ -41,12 +41,12 @@ def resumable(console: Console, out: Path, overwrite: bool) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def training_bar(progress: Progress, epochs: int, batch_size: int) -> keras.callbacks.Callback:
+def training_bar(progress: Progress, epochs: int | None, batch_size: int) -> keras.callbacks.Callback:
     """A callback that moves one bar over the steps of all epochs and prints a line at the end of each.
 
     Args:
         progress: of `progress_bar`.
-        epochs: in all.
+        epochs: in all; None for those of each training that it watches.
         batch_size: images of a step.
     """
     import keras
@@ -56,10 +56,8 @@ def training_bar(progress: Progress, epochs: int, batch_size: int) -> keras.call
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             steps, self.first, self.began = self.params["steps"], -1, 0.0
-            self.done = epoch * steps
-            progress.update(
-                self.task, description=f"epoch {epoch + 1}/{epochs}", total=epochs * steps, completed=self.done
-            )
+            self.done, last = epoch * steps, epochs or self.params["epochs"]
+            progress.update(self.task, description=f"epoch {epoch + 1}/{last}", total=last * steps, completed=self.done)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if self.first < 0:  # the first step compiles

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
+from keras_vision.cli.progress import progress_bar, resumable, training_bar
 from keras_vision.cli.run_recipe import list_, run
 
 recipes = typer.Typer(help="Train what a paper trained, and draw or print its result.", no_args_is_help=True)
@@ -43,7 +45,11 @@ def squeezenet_design(
     from keras_vision.training import with_settings
     from keras_vision.training.recipes import squeezenet_design as recipe
 
-    for point in recipe.run(data, out, with_settings(recipe.BASE, settings or []), overwrite=overwrite):
+    console, base = Console(), with_settings(recipe.BASE, settings or [])
+    with resumable(console, out, overwrite=False), progress_bar(console) as progress:
+        bar = training_bar(progress, None, base.step_images)
+        points = recipe.run(data, out, base, callbacks=[bar], overwrite=overwrite)
+    for point in points:
         typer.echo(f"{point.sweep} {point.value}: {point.top1:.2%} top-1, {point.megabytes:.2f} MB")
     typer.echo(f"picture: {out / recipe.PICTURE}")
 
@@ -68,7 +74,10 @@ def branchynet(
     epochs: dict[str, Any] = {
         name: n for name, n in (("main_epochs", main_epochs), ("joint_epochs", joint_epochs)) if n
     }
-    found = recipe.run(dataclasses.replace(recipe.NETWORKS[network], **epochs), data, out, overwrite=overwrite)
+    console, changed = Console(), dataclasses.replace(recipe.NETWORKS[network], **epochs)
+    with resumable(console, out, overwrite), progress_bar(console) as progress:
+        bar = training_bar(progress, None, changed.batch_size)
+        found = recipe.run(changed, data, out, callbacks=[bar], overwrite=overwrite)
     left = ", ".join(f"{share:.1%}" for share in found.shares)
     typer.echo(f"main line alone: {found.main_accuracy:.2%} of the test images; with exits: {found.accuracy:.2%}")
     typer.echo(f"images by exit: {left}; {found.whole / found.multiply_adds:.2f}x fewer multiply-adds; {out}")

@@ -28,7 +28,10 @@ def finished(digits, tmp_path_factory):
     recipe = dataclasses.replace(branchynet.NETWORKS["b-lenet"], batch_size=32, main_epochs=2, joint_epochs=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(branchynet, "training_and_validation", lambda data, seed: digits[1])
-        outcome = branchynet.run(recipe, digits[0], out)
+        seen = []
+        record = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((epoch, len(logs))))
+        outcome = branchynet.run(recipe, digits[0], out, callbacks=[record])
+        assert seen == [(0, 1), (1, 1), (0, 3), (1, 3)]  # the loss; then it and those of two classifiers
         with pytest.raises(KerasVisionError, match="holds this run, finished"):
             branchynet.run(recipe, digits[0], out)
     return out, outcome

@@ -20,7 +20,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,12 @@ class BranchyOutcome:
 
 
 def run(
-    recipe: BranchyRecipe, data: str | os.PathLike, out: str | os.PathLike, *, overwrite: bool = False
+    recipe: BranchyRecipe,
+    data: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    overwrite: bool = False,
 ) -> BranchyOutcome:
     """Train a network as the paper does; interrupted, the same call goes on.
 
@@ -111,6 +116,7 @@ def run(
         recipe: of `NETWORKS`, or with other numbers.
         data: folder, in a layout of `recipes.data_sets.LAYOUTS`.
         out: folder to write.
+        callbacks: Keras callbacks, of both trainings: that of the main line and that of all classifiers.
         overwrite: start anew if the folder holds a run.
 
     Raises:
@@ -130,10 +136,10 @@ def run(
         Path(out), dataclasses.asdict(recipe), mark, tf.distribute.get_strategy(), products=(STAGES,),
         overwrite=overwrite,
     )  # fmt: skip
-    trained(main, training, recipe, recipe.main_epochs, folder / SNAPSHOTS[0])
+    trained(main, training, recipe, recipe.main_epochs, folder / SNAPSHOTS[0], callbacks)
     for layer in main.layers:
         model.get_layer(layer.name).set_weights(layer.get_weights())
-    trained(model, training, recipe, recipe.joint_epochs, folder / SNAPSHOTS[1])
+    trained(model, training, recipe, recipe.joint_epochs, folder / SNAPSHOTS[1], callbacks)
     model.labels = kept.class_names
     outcome = judged(main, model, held_out, test)
     _write(outcome, Path(out))
@@ -146,7 +152,14 @@ def network(recipe: BranchyRecipe, classes: int, branches: bool) -> VisionModel:
     return create_model(recipe.model, weights=None, classes=classes, branches=branches, **recipe.settings)
 
 
-def trained(model: VisionModel, images: LabelledImages, recipe: BranchyRecipe, epochs: int, snapshots: Path) -> None:
+def trained(
+    model: VisionModel,
+    images: LabelledImages,
+    recipe: BranchyRecipe,
+    epochs: int,
+    snapshots: Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:
     """Train all classifiers of a network together, with the sum of their weighted losses."""
     sides = len(model.outputs) - 1
     loss = [keras.losses.SparseCategoricalCrossentropy() for _ in range(1 + sides)]
@@ -162,7 +175,7 @@ def trained(model: VisionModel, images: LabelledImages, recipe: BranchyRecipe, e
         left = pipeline.epoch(epoch, step * recipe.batch_size)
         return left.map(lambda x, y: (x, (y,) * (1 + sides))) if sides else left
 
-    train(model, batches, epochs=epochs, steps_per_epoch=pipeline.steps, snapshots=snapshots)
+    train(model, batches, epochs=epochs, steps_per_epoch=pipeline.steps, callbacks=callbacks, snapshots=snapshots)
 
 
 def judged(main: VisionModel, model: VisionModel, held_out: LabelledImages, test: LabelledImages) -> BranchyOutcome:

@@ -30,6 +30,7 @@ from keras_vision.training.recipes.settings import Recipe
 from keras_vision.training.run_folder import METRICS
 
 if TYPE_CHECKING:
+    import keras
     from matplotlib.figure import Figure
 
 CIFAR_SIZE: Mapping[str, Any] = dict(conv1=(64, 3), pools=(3, 5), conv10_padding=0)
@@ -93,9 +94,13 @@ def folder_of(settings: Mapping[str, Any]) -> str:
 
 
 def run(
-    data: Path, out: Path, base: Recipe = BASE, sweeps: Mapping[str, Mapping[Any, Mapping[str, Any]]] = SWEEPS,
+    data: Path,
+    out: Path,
+    base: Recipe = BASE,
+    sweeps: Mapping[str, Mapping[Any, Mapping[str, Any]]] = SWEEPS,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     overwrite: bool = False,
-) -> list[Point]:  # fmt: skip
+) -> list[Point]:
     """Train every network of the sweeps on the data in `data`, write figures and picture to `out`.
 
     Args:
@@ -103,6 +108,7 @@ def run(
         out: folder; networks that it holds finished are not trained again.
         base: settings of all networks.
         sweeps: see `SWEEPS`.
+        callbacks: Keras callbacks, of each training.
         overwrite: replace the figures and the picture if they are there; trained networks stay.
 
     Raises:
@@ -115,7 +121,7 @@ def run(
             base.model, weights=None, input_shape=(base.size, base.size, 3), **recipe_of(settings, base).model_settings
         )
     points = [
-        _trained(data, out, base, sweep, value, settings)
+        _trained(data, out, base, sweep, value, settings, callbacks)
         for sweep, values in sweeps.items()
         for value, settings in values.items()
     ]
@@ -126,12 +132,14 @@ def run(
     return points
 
 
-def _trained(data: Path, out: Path, base: Recipe, sweep: str, value: Any, settings: Mapping[str, Any]) -> Point:
+def _trained(
+    data: Path, out: Path, base: Recipe, sweep: str, value: Any, settings: Mapping[str, Any], callbacks: Sequence[Any]
+) -> Point:
     import keras
 
     folder, recipe = out / folder_of(settings), recipe_of(settings, base)
     if not (folder / METRICS).exists():
-        run_recipe(recipe, data, folder)
+        run_recipe(recipe, data, folder, callbacks=callbacks)
     top1 = json.loads((folder / METRICS).read_text())["top1"]
     return Point(sweep, value, keras.models.load_model(folder / "model.keras", compile=False).count_params(), top1)
 
