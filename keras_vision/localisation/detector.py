@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import zipfile
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from sklearn.linear_model import Ridge
 from sklearn.svm import LinearSVC
 
 from keras_vision.errors import KerasVisionError
+from keras_vision.files import whole_folder
 from keras_vision.localisation.boxes import checked_boxes, clip_boxes, iou
 from keras_vision.localisation.pyramid_windows import PyramidWindows
 from keras_vision.localisation.suppression import suppress_overlaps
 
 _BACKGROUND = 0.3  # a proposal that overlaps each object of a class by less is a negative of it
 _NEAR = 0.6  # one that overlaps an object by more teaches its box
+_NETWORK, _HEADS = "network.keras", "heads.npz"
 
 
 class Detection(NamedTuple):
@@ -139,6 +145,40 @@ class RegionDetector:
         boxes, sure, labels = (np.concatenate(part) for part in zip(*found, strict=True))
         order = np.argsort(-sure, kind="stable")
         return Detection(boxes[order], sure[order], labels[order])
+
+    def save(self, folder: str | os.PathLike, overwrite: bool = False) -> None:
+        """Writes the network, `network.keras`, and what was fitted to it, `heads.npz`.
+
+        Raises:
+            KerasVisionError: the folder exists and `overwrite` is off, or it cannot be written.
+        """
+        with whole_folder(folder, overwrite) as new:
+            self.network.model.save(new / _NETWORK)
+            np.savez_compressed(new / _HEADS, scale=self.scale, planes=self.planes, shifts=self.shifts)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike) -> RegionDetector:
+        """Reads what `save` wrote; nothing in the files is executed.
+
+        Raises:
+            KerasVisionError: files that are missing or damaged, or that do not belong together.
+        """
+        try:
+            model = keras.saving.load_model(Path(folder) / _NETWORK, compile=False)
+            with np.load(Path(folder) / _HEADS, allow_pickle=False) as file:
+                scale, planes, shifts = float(file["scale"]), file["planes"], file["shifts"]
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise KerasVisionError(
+                f"{folder} holds no detector ({error}); give what RegionDetector.save wrote."
+            ) from error
+        network = PyramidWindows(model)
+        columns = network.length + 1
+        if planes.shape[1:] != (columns,) or shifts.shape != (len(planes), 4, columns):
+            raise KerasVisionError(
+                f"{folder}: heads of {planes.shape} and {shifts.shape} do not fit pyramids of {network.length} "
+                "numbers; save the detector again."
+            )
+        return cls(network, scale, planes, shifts)
 
 
 def _features(network: PyramidWindows, image: Any, windows: np.ndarray) -> np.ndarray:

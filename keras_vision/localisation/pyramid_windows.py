@@ -34,6 +34,7 @@ class PyramidWindows:
 
     Attributes:
         bins, mode: of the pooling.
+        length: numbers in the pyramid of a window.
 
     Raises:
         KerasVisionError: no such layer, or several.
@@ -52,6 +53,7 @@ class PyramidWindows:
         copy.set_weights(source.get_weights())
         twin = copy.get_layer(pool.name)
         self._head = keras.Model(graph.call_of(twin)[1], copy.output)
+        self.length = int(np.prod(graph.call_of(pool)[1].shape[1:]))
         trunk = keras.Model(model.input, graph.call_of(pool)[0][0])
         image = keras.Input((None, None, model.inputs[0].shape[-1]), name="image")
         self._trunk = graph.cloned(trunk, input_tensors=image)

@@ -65,7 +65,7 @@ def scene(rng, photographs):
     return picture.astype(np.float32), np.array(boxes, float), np.array(windows, float)
 
 
-def test_a_detector_finds_squares_on_photographs(sources):
+def test_a_detector_finds_squares_on_photographs(sources, tmp_path):
     rng = np.random.default_rng(0)
     images, boxes, windows = zip(*(scene(rng, sources[1]) for _ in range(20)), strict=True)
     labels = [np.array([0, 1])] * 20
@@ -86,6 +86,22 @@ def test_a_detector_finds_squares_on_photographs(sources):
             assert (np.triu(kv.localisation.iou(own, own), 1) <= 0.3).all()
     nothing = detector.detect(images[0], [])
     assert nothing.boxes.shape == (0, 4)
+    detector.save(tmp_path / "detector")
+    again = kv.localisation.RegionDetector.load(tmp_path / "detector").detect(images[14], windows[14])
+    for before, after in zip(found[0], again, strict=True):
+        np.testing.assert_array_equal(before, after)
+    with pytest.raises(KerasVisionError, match="exists already"):
+        detector.save(tmp_path / "detector")
+    with np.load(tmp_path / "detector" / "heads.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "detector" / "heads.npz", **arrays | {"planes": arrays["planes"][:, 1:]})
+    with pytest.raises(KerasVisionError, match=r"heads of \(3, 120\) .* do not fit pyramids of 120 numbers"):
+        kv.localisation.RegionDetector.load(tmp_path / "detector")
+    (tmp_path / "detector" / "heads.npz").write_bytes(b"PK no archive")
+    with pytest.raises(KerasVisionError, match="holds no detector"):
+        kv.localisation.RegionDetector.load(tmp_path / "detector")
+    with pytest.raises(KerasVisionError, match="holds no detector"):
+        kv.localisation.RegionDetector.load(tmp_path / "nowhere")
 
 
 def test_what_a_detector_cannot_learn_from(sources):
