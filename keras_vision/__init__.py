@@ -37,6 +37,7 @@ _NAMES = {  # public name -> the module that makes it work; importing `zoo` regi
     "create_model": "zoo",
     "evaluate": "evaluation",
     "list_models": "zoo",
+    "load_model": "zoo",
     "model_card": "zoo",
     "taps": "applications",
     "fold_batch_norm": "batch_norm",

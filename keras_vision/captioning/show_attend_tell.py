@@ -165,6 +165,7 @@ def ShowAttendTell(
     keys: int | None = None,
     dropout: float = 0.5,
     expected: float = 0.5,
+    scale: float = 1.0,
     seed: int | None = None,
     name: str = "ShowAttendTell",
 ) -> CaptionModel:
@@ -179,6 +180,8 @@ def ShowAttendTell(
         units, embedding, keys: of the LSTM, of a word, and of the attention's hidden layer.
         dropout: share of the units of h, and of what the output layer sees, that training leaves out.
         expected: share of the images that hard attention trains on the expected context.
+        scale: what the feature map is multiplied by to give the annotation vectors. Those of a ReLU can be long, 64 on
+            the mean for SqueezeNet's fire9, and then saturate the tanh of attention and of the first states.
         seed: of hard attention's noise.
         name: of the model.
 
@@ -191,8 +194,12 @@ def ShowAttendTell(
     """
     given = dict(attention=attention, gate=gate, units=units, embedding=embedding, keys=keys)
     settings = _settings(vocabulary, row, given, dropout, expected)
+    if not 0 < scale < np.inf:
+        raise KerasVisionError(f"scale={scale!r}; give a number above 0, such as 1.")
     trunk, features = _features(encoder, tap, weights, input_shape)
     height, width, channels = features.shape[1:]
+    if scale != 1:
+        features = layers.Rescaling(scale, dtype="float32", name="scale")(features)
     annotations = layers.Reshape((height * width, channels), dtype="float32", name="annotations")(features)
     words = keras.Input((None,), dtype="int32", name="words")
     cell = AttendCell(locations=height * width, channels=channels, **settings)

@@ -49,11 +49,8 @@ def load_model(model: str, weights: str = DEFAULT, settings: Mapping[str, Any] |
     Raises:
         KerasVisionError: neither; a damaged file; or a file that no constructor of this package made.
     """
-    import keras
-
-    from keras_vision.model import VisionModel
+    from keras_vision import zoo
     from keras_vision.registry import find
-    from keras_vision.zoo import create_model
 
     path = Path(model)
     if path.suffix != ".keras":
@@ -65,20 +62,12 @@ def load_model(model: str, weights: str = DEFAULT, settings: Mapping[str, Any] |
             raise KerasVisionError(
                 f"{entry.name} has no weights by default; give --weights FILE,{names} or --weights none."
             )
-        return create_model(model, **{**parse_weights(weights), **(settings or {})})
+        return zoo.create_model(model, **{**parse_weights(weights), **(settings or {})})
     if weights != DEFAULT:
         raise KerasVisionError(f"{model} brings its own weights; leave --weights out.")
     if settings:
         raise KerasVisionError(f"{model} brings its own settings; leave {', '.join(settings)} out.")
-    if not path.is_file():
-        raise KerasVisionError(f"{model}: no such file.")
-    try:
-        loaded = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises many kinds on a damaged archive
-        raise KerasVisionError(f"{model}: damaged, or not a Keras model file ({error}).") from error
-    if not isinstance(loaded, VisionModel):
-        raise KerasVisionError(f"{model} was not made by keras_vision, so nothing says how to prepare its images.")
-    return loaded
+    return zoo.load_model(path)
 
 
 def read_labels(file: Path | None) -> list[str] | None:

@@ -163,6 +163,8 @@ class RegionDetector:
         Raises:
             KerasVisionError: files that are missing or damaged, or that do not belong together.
         """
+        import keras_vision.applications  # noqa: F401  makes their layers known to Keras
+
         try:
             model = keras.saving.load_model(Path(folder) / _NETWORK, compile=False)
             with np.load(Path(folder) / _HEADS, allow_pickle=False) as file:

@@ -283,7 +283,16 @@ def test_the_default_looks_at_196_places_of_vgg(undrawn):
     assert model.card.preprocessing.color == "BGR"
 
 
+def test_annotation_vectors_are_scaled(models):
+    model = small_model(scale=0.25)
+    pixels = np.random.default_rng(0).normal(0, 50, (2, 48, 48, 3)).astype("float32")
+    plain = models["soft"].encoder
+    model.encoder.set_weights(plain.get_weights())
+    np.testing.assert_allclose(model.encoder(pixels), 0.25 * np.asarray(plain(pixels)), rtol=1e-5)
+
+
 @pytest.mark.parametrize(("settings", "says"), [
+    (dict(scale=0), "scale=0; give a number above 0"),
     (dict(row="soft2"), "row='soft2'; accepted: soft, hard, mean"),
     (dict(vocabulary=WORDS[:4]), "a vocabulary of 4"),
     (dict(vocabulary=("a",)), "a vocabulary of 1"),
