@@ -53,11 +53,7 @@ def classification() -> Image.Image:
 
 def evidence() -> Image.Image:
     """Photographs, and the pixels that raise the strongest channel of the edge detector's last map."""
-    import keras
-
-    import keras_vision.zoo  # noqa: F401  makes the networks known to Keras
-
-    model = keras.models.load_model(MODELS / "hed-squeezenet-bsds" / "model.keras", compile=False)
+    model = kv.load_model(MODELS / "hed-squeezenet-bsds" / "model.keras")
     photographs = [samples.astronaut()[:300, 80:380], samples.coffee()[60:360, 130:430]]
     batch = np.stack([model.preprocessing.normalize(each.astype(np.float32)) for each in photographs])
     gradients = kv.visualization.guided_backpropagation(model, batch, layer="fire9")
@@ -123,10 +119,6 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
 
 def _written_page(folder: Path) -> Path:
     """Crops of photographs, a class each, explored by the trunk of the committed edge detector."""
-    import keras
-
-    import keras_vision.zoo  # noqa: F401  makes the networks known to Keras
-
     photographs = {name: getattr(samples, name)() for name in ("astronaut", "brick", "coffee", "grass", "gravel")}
     photographs |= {"cat": samples.chelsea(), "rocket": samples.rocket(), "temple": load_sample_image("china.jpg")}
     rng = np.random.default_rng(0)
@@ -136,7 +128,7 @@ def _written_page(folder: Path) -> Path:
             y, x = rng.integers(0, np.array(photograph.shape[:2]) - 128)
             crop = Image.fromarray(photograph[y : y + 128, x : x + 128])
             crop.save(folder / "crops" / name / f"{number:02}.png")
-    network = keras.models.load_model(MODELS / "hed-squeezenet-bsds" / "model.keras", compile=False)
+    network = kv.load_model(MODELS / "hed-squeezenet-bsds" / "model.keras")
     last = [name for name in kv.taps(network) if name.startswith("fire")][-1]
     embedder = kv.analytics.ImageEmbedder(network, layer=last, backend="keras", cache=False).fit()
     found = embedder.embed(list(kv.analytics.walk_images([folder / "crops"])))
