@@ -153,6 +153,26 @@ def test_two_replicas_give_what_one_device_gives(tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+def test_rewards_wait_for_the_pass_before_them():
+    """Else a step may update the weights before that pass has read them, on a busy machine."""
+    model = compiled(tf.distribute.get_strategy())
+
+    @tf.function(jit_compile=False)
+    def rewards(x, y):
+        given = model._seen(x)[0]
+        return tf.identity(given, name="given"), model._rewards(x, y, given, tf.range(len(PAIRS)))
+
+    graph = rewards.get_concrete_function(*next(iter(batches()))).graph
+    (loop,) = (operation for operation in graph.get_operations() if operation.type in ("While", "StatelessWhile"))
+    left, before = [loop], set()
+    while left:
+        operation = left.pop()
+        left += {*operation.control_inputs, *(x.op for x in operation.inputs)} - before
+        before |= set(left)
+    given = graph.get_operation_by_name("given").inputs[0].op
+    assert given in before
+
+
 # ------------------------------------------------------------------------------------------------ bad input
 
 
