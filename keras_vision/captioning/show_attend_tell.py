@@ -181,7 +181,7 @@ def ShowAttendTell(
         dropout: share of the units of h, and of what the output layer sees, that training leaves out.
         expected: share of the images that hard attention trains on the expected context.
         scale: what the feature map is multiplied by to give the annotation vectors. Those of a ReLU can be long, 64 on
-            the mean for SqueezeNet's fire9, and then saturate the tanh of attention and of the first states.
+            the mean for SqueezeNet's fire9, and may saturate the tanh of attention and of the first states.
         seed: of hard attention's noise.
         name: of the model.
 
