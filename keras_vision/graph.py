@@ -218,7 +218,7 @@ def _dilated(layer: Any, stride: int, output_stride: int) -> Any:
     if isinstance(layer, layers.ZeroPadding2D):
         config["padding"] = tuple(tuple(p * holes for p in side) for side in layer.padding)
         if isinstance(layer, OverhangPadding2D):
-            config["pooling"] = None  # the pooling after it may lose its stride
+            config["pooling"], config["dilation"] = None, holes  # the pooling after it may lose its stride
     elif isinstance(layer, layers.Cropping2D):
         config["cropping"] = tuple(tuple(p * holes for p in side) for side in layer.cropping)
     elif isinstance(layer, _CONVOLUTIONS + _POOLINGS):

@@ -9,7 +9,7 @@ from keras import layers
 import keras_vision as kv
 from keras_vision import graph
 from keras_vision.errors import KerasVisionError
-from keras_vision.layers import AtrousPooling2D
+from keras_vision.layers import AtrousPooling2D, ceil_max_pool
 
 EXITS = ("BLeNet", "BAlexNet", "BResNet110")  # their side classifiers need larger images than the trunk
 MODELS = [name for name in kv.list_models(task="classification") if name not in EXITS]
@@ -81,6 +81,7 @@ NETS = {
     "cropping": lambda x: layers.Conv2D(2, 3, 2)(layers.Cropping2D(((1, 2), (0, 3)))(x)),
     "explicit padding": lambda x: layers.Conv2D(2, 3, 2)(layers.ZeroPadding2D(((2, 1), (0, 2)))(x)),
     "atrous pooling": lambda x: AtrousPooling2D((3, 2), 2, padding="same")(x),
+    "overhang": lambda x: ceil_max_pool(x, 3, 2, name="pool", negative=True),
     "branches": inception_like,
     "stack": lambda x: layers.MaxPooling2D(3, 2)(layers.Conv2D(2, 3, 2, "same")(inception_like(x))),
     "two strided": lambda x: layers.MaxPooling2D(2, 2, "same")(layers.Conv2D(2, 3, 2, "same")(x)),

@@ -49,7 +49,8 @@ def to_lite(
         calibration: inputs "image" `(1, h, w, c)` of "int8".
 
     Raises:
-        ExportError: an operation that LiteRT lacks, which the message names; or the converter crashed.
+        ExportError: an operation that LiteRT lacks, which the message names; or the converter crashed, or LiteRT over
+            its file.
     """
     signatures = serve if isinstance(serve, dict) else {"serving_default": serve}
     with tempfile.TemporaryDirectory(prefix="keras_vision_export_") as temporary:
@@ -63,7 +64,8 @@ def to_lite(
             return (folder / RESULT).read_bytes()
         messages = folder / MESSAGES
         said = messages.read_text(errors="replace").strip() if messages.exists() else _printed()
-    raise ExportError(_explanation(name, quantize, flex, code, said))
+        written = (folder / RESULT).exists()
+    raise ExportError(_explanation(name, quantize, flex, code, said, written))
 
 
 def _ask(job: dict[str, Any]) -> int:
@@ -128,8 +130,9 @@ def _end() -> None:
         _process = None
 
 
-def _explanation(name: str, quantize: str | None, flex: bool, code: int, said: str) -> str:
-    """What went wrong and what to do: `code` is the exit code, `said` what the converter printed."""
+def _explanation(name: str, quantize: str | None, flex: bool, code: int, said: str, written: bool = False) -> str:
+    """What went wrong and what to do: `code` is the exit code, `said` what the converter printed before or after it
+    had `written` a file."""
     form = quantize or "float32"
     if lacking := sorted({a or b for a, b in _LACKING.findall(said)}):
         way = (
@@ -141,6 +144,11 @@ def _explanation(name: str, quantize: str | None, flex: bool, code: int, said: s
         return f"{name} uses {', '.join(lacking)}, which {lacks}; replace what computes it by builtin operations{way}"
     if code < 0:
         reason = f"{signal.strsignal(-code)} (signal {-code})"
+        if written:
+            return (
+                f"LiteRT crashed when it opened {name} as {form}: {reason}, which happens where values of the network "
+                "are not finite or too large; choose float32, float16 or dynamic."
+            )
         return (
             f"the converter crashed on {name} as {form}: {reason}. Recurrent layers crash it as int8: choose float32, "
             "float16 or dynamic."

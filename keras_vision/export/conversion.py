@@ -55,14 +55,23 @@ def _inputs(file: Path) -> Iterator[dict[str, Any]]:
             yield {"image": arrays[name]}
 
 
+def _open(file: Path) -> None:
+    """Prepare every operation: LiteRT aborts its process over some that it cannot run."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    Interpreter(model_path=str(file)).allocate_tensors()
+
+
 def _work(job: dict[str, Any]) -> None:
-    """Converts, and leaves a file: the model, or else what went wrong."""
+    """Converts, and leaves a file: the model, or else what went wrong. Ends by a signal where the file is no good."""
     folder = Path(job.pop("folder"))
     with (folder / MESSAGES).open("w") as messages:
         os.dup2(messages.fileno(), 1)
         os.dup2(messages.fileno(), 2)
     try:
         (folder / RESULT).write_bytes(convert(folder, **job))
+        if not job["flex"]:
+            _open(folder / RESULT)
     except Exception as error:  # the converter's own ConverterError is not public
         (folder / MESSAGES).write_text(str(error))
         os._exit(1)

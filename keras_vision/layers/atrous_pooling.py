@@ -3,9 +3,24 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_vision.errors import KerasVisionError
+
+
+def repeat_edges(x: Any, axis: int, before: int, after: int, dilation: int = 1) -> Any:
+    """Lengthen an axis by repeating its first and last `dilation` cells.
+
+    Every cell that is added stands a multiple of `dilation` away from its equal, so that the maximum of a window with
+    such steps stays that of its cells inside; unlike minus infinity, it leaves quantised values their range.
+    """
+    size = ops.shape(x)[axis]
+    cells = np.arange(-before, size + after) if isinstance(size, int) else ops.arange(-before, size + after)
+    library = np if isinstance(size, int) else ops
+    inside = library.where(cells < 0, cells % dilation, cells)
+    inside = library.where(cells < size, inside, size - dilation + (cells - size) % dilation)
+    return ops.take(x, library.clip(inside, 0, size - 1), axis=axis)
 
 
 @keras.saving.register_keras_serializable("keras_vision")
@@ -47,19 +62,21 @@ class AtrousPooling2D(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         if self.mode == "max":
-            return self._windows(inputs, ops.maximum, float("-inf"))
-        total = self._windows(inputs, ops.add, 0.0)
+            return self._windows(inputs, ops.maximum)
+        total = self._windows(inputs, ops.add)
         if self.padding == "valid":
             return total / (self.pool_size[0] * self.pool_size[1])
-        return total / self._windows(ops.ones_like(inputs[:1, :, :, :1]), ops.add, 0.0)
+        return total / self._windows(ops.ones_like(inputs[:1, :, :, :1]), ops.add)
 
-    def _windows(self, x: Any, reduce: Any, outside: float) -> Any:
+    def _windows(self, x: Any, reduce: Any) -> Any:
         for axis, cells in zip((1, 2), self.pool_size, strict=True):
             reach = (cells - 1) * self.dilation_rate
             if self.padding == "same":
-                pads = [(0, 0)] * 4
-                pads[axis] = (reach // 2, reach - reach // 2)
-                x = ops.pad(x, pads, constant_values=outside)
+                pad = reach // 2, reach - reach // 2
+                if self.mode == "max":
+                    x = repeat_edges(x, axis, *pad, self.dilation_rate)
+                else:
+                    x = ops.pad(x, [pad if a == axis else (0, 0) for a in range(4)])
             size = ops.shape(x)[axis] - reach
             shifted = [
                 x[:, s : s + size] if axis == 1 else x[:, :, s : s + size]

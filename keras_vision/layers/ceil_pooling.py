@@ -3,7 +3,9 @@
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import layers
+
+from keras_vision.layers.atrous_pooling import repeat_edges
 
 
 @keras.saving.register_keras_serializable("keras_vision")
@@ -14,20 +16,34 @@ class OverhangPadding2D(layers.ZeroPadding2D):
         padding: as of `keras.layers.ZeroPadding2D`.
         pooling: (window, stride) of the pooling after it, in cells: images that it divides evenly are left as they
             are. None pads all.
-        lowest: pad with minus infinity, which a max pooling never picks, in place of zeros.
+        lowest: repeat the cells at the edge, which no maximum of a window picks unless it is there already, in place of
+            zeros.
+        dilation: distance of the cells in a window of the pooling after it.
 
     Input shape: `(n, h, w, c)`. Output shape: `(n, h + top + bottom, w + left + right, c)`, or as the input.
     """
 
-    def __init__(self, padding: Any, pooling: tuple[int, int] | None = None, lowest: bool = False, **kwargs: Any):
+    def __init__(
+        self,
+        padding: Any,
+        pooling: tuple[int, int] | None = None,
+        lowest: bool = False,
+        dilation: int = 1,
+        **kwargs: Any,
+    ):
         super().__init__(padding, **kwargs)
         self.pooling = None if pooling is None else tuple(pooling)
         self.lowest = lowest
+        self.dilation = dilation
 
     def call(self, inputs: Any) -> Any:
         if not self._pads(inputs.shape):
             return inputs
-        return ops.pad(inputs, ((0, 0), *self.padding, (0, 0)), constant_values=float("-inf") if self.lowest else 0)
+        if not self.lowest:
+            return super().call(inputs)
+        for axis, (before, after) in enumerate(self.padding, start=1):
+            inputs = repeat_edges(inputs, axis, before, after, self.dilation)
+        return inputs
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return super().compute_output_shape(input_shape) if self._pads(input_shape) else tuple(input_shape)
@@ -39,15 +55,15 @@ class OverhangPadding2D(layers.ZeroPadding2D):
         return any(size is None or (size - window) % stride for size in shape[1:3])
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "pooling": self.pooling, "lowest": self.lowest}
+        return {**super().get_config(), "pooling": self.pooling, "lowest": self.lowest, "dilation": self.dilation}
 
 
 def ceil_max_pool(x: Any, pool_size: int, strides: int, name: str, negative: bool = False) -> Any:
     """Max pooling without padding whose last window may hang over the bottom and right edge.
 
     `(n, h, w, c) -> (n, ceil((h - pool_size) / strides) + 1, ...)`. Where the size does not divide evenly, the overhang
-    is padded first: with zeros, which quantise well, or with minus infinity if the input may be `negative` (not the
-    output of a ReLU).
+    is padded first: with zeros, or by repeating the cells at the edge if the input may be `negative` (not the output
+    of a ReLU).
 
     Source: Caffe's pooling layer; PyTorch's ``ceil_mode=True``.
     """

@@ -204,6 +204,28 @@ def test_a_job_that_cannot_be_done_is_an_error_here(tmp_path):
     assert "signal 11" in child._explanation("a", "int8", False, -11, "")
 
 
+def test_a_file_that_litert_aborts_over_ends_only_the_child(model, tmp_path):
+    """A sum whose range is that of float32 itself has no multiplier that int8 can hold."""
+    inputs = keras.Input((48, 64, 3))
+    x = keras.layers.Conv2D(2, 3)(inputs)
+    far = keras.ops.pad(x, [(0, 0), (0, 2), (0, 2), (0, 0)], constant_values=-3e38)
+    x = keras.layers.Add()([keras.layers.MaxPooling2D(3, 1)(far), x])
+    net = VisionModel(inputs, keras.layers.Dense(3, "softmax")(keras.layers.Flatten()(x))).with_card(model.card)
+    images = np.random.default_rng(0).normal(size=(3, 48, 64, 3)).astype(np.float32)
+    with pytest.raises(ExportError, match=r"LiteRT crashed when it opened .* as int8: Aborted"):
+        to_litert(net, tmp_path / "model.tflite", quantize="int8", representative=images, agreement=0.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_poolings_of_negative_cells_quantise(tmp_path):
+    """The residual attention network pools sums, whose overhang must not widen their range."""
+    net = kv.create_model("ResidualAttention56CIFAR", weights=None)
+    images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
+    to_litert(net, tmp_path / "model.tflite", quantize="int8", representative=images, agreement=0.0)
+    interpreter = Interpreter(model_path=str(tmp_path / "model.tflite"))
+    assert max(max(t["quantization_parameters"]["scales"], default=0) for t in interpreter.get_tensor_details()) < 1e3
+
+
 def test_a_converter_that_cannot_even_start_says_why(model, tmp_path, monkeypatch):
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\necho 'libtensorflow is too old' >&2\nexit 3\n")

@@ -54,10 +54,19 @@ def test_open_sizes_equal_the_caffe_loop(h, w, pool, stride):
     np.testing.assert_array_equal(graph(x), naive(x, pool, stride))
 
 
-@pytest.mark.parametrize("shape", [(14, 14, 3), (None, None, 3)])
-def test_what_hangs_over_the_edge_never_wins_over_negative_cells(shape):
+@pytest.mark.parametrize("open_sizes", [False, True])
+@pytest.mark.parametrize(("h", "w", "pool", "stride"), cases())
+def test_what_hangs_over_the_edge_never_wins_over_negative_cells(h, w, pool, stride, open_sizes):
+    x = -images(h, w)
+    shape = (None, None, 3) if open_sizes else (h, w, 3)
+    np.testing.assert_array_equal(model_of(shape, pool, stride, negative=True)(x), naive(x, pool, stride))
+
+
+def test_nothing_outside_the_range_of_the_map_is_added():
+    """Minus infinity would take all of an int8 tensor's range."""
+    padding = model_of((14, 14, 3), 3, 2, negative=True).get_layer("pool_pad")
     x = -images(14, 14)
-    np.testing.assert_array_equal(model_of(shape, 3, 2, negative=True)(x), naive(x, 3, 2))
+    np.testing.assert_array_equal(np.asarray(padding(x)).min((1, 2)), x.min((1, 2)))
 
 
 def test_even_division_needs_no_padding():
