@@ -12,54 +12,18 @@ import os
 import platform
 import statistics
 import time
-from functools import partial
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 from rich.console import Console
 from rich.table import Table
 
-from keras_vision.layers import (
-    ChannelPadding,
-    average_classifier,
-    conv_bn_relu,
-    conv_chain,
-    residual,
-    stochastic_residual,
-    survival_probabilities,
-)
+from keras_vision import create_model
 
-conv = partial(conv_bn_relu, epsilon=1e-5, padding="both")
-
-
-def network(n: int, last: float | None) -> keras.Model:
-    """6n + 2 layers for CIFAR; `last` is p_L, None for constant depth."""
-    probabilities = iter(survival_probabilities(3 * n, last or 1.0))
-    image = keras.Input((32, 32, 3))
-    x = conv(image, 16, 3, name="conv1")
-    for stage, width in enumerate((16, 32, 64), 2):
-        for position in range(1, n + 1):
-            name, stride = f"conv{stage}_{position}", 2 if stage > 2 and position == 1 else 1
-            ways = (
-                partial(conv_chain, convs=[(width, 3, stride), (width, 3, 1)], conv=conv, name=name),
-                partial(shortcut_to, width=width, stride=stride),
-            )
-            p = next(probabilities)
-            chance = dict(survival_probability=p) if last else {}
-            x = (stochastic_residual if last else residual)(x, *ways, name=name, **chance)
-    return keras.Model(image, average_classifier(x, 10, None, name="fc"))
-
-
-def shortcut_to(x: Any, width: int, stride: int) -> Any:
-    """Means of 2x2 cells and maps of zeros, as the authors' nets have them."""
-    if stride == 1:
-        return x
-    return ChannelPadding((0, width - x.shape[-1]))(layers.AveragePooling2D(stride)(x))
+ROWS = {"StochasticDepthResNet110": {}, "ResNet110CIFAR": dict(shortcut="average")}
 
 
 def compiled(model: keras.Model) -> keras.Model:
@@ -71,14 +35,13 @@ def compiled(model: keras.Model) -> keras.Model:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--blocks", type=int, default=18, help="of each stage")
     parser.add_argument("--batch", type=int, default=128)
     options = parser.parse_args()
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     images = rng.normal(0, 1, (options.batch, 32, 32, 3)).astype("float32")
     labels = rng.integers(0, 10, options.batch)
-    models = [compiled(network(options.blocks, last)) for last in (0.5, None)]
+    models = [compiled(create_model(name, weights=None, activation=None, **own)) for name, own in ROWS.items()]
     times: list[list[float]] = [[], []]
     for number in range(options.steps + 2):
         for model, taken in zip(models, times, strict=True):
@@ -91,7 +54,7 @@ def main() -> None:
 
 def report(ours: list[float], constant: list[float], options: argparse.Namespace) -> None:
     means = [statistics.mean(times) for times in (ours, constant)]
-    table = Table(f"{6 * options.blocks + 2} layers, batches of {options.batch}", "mean ms of a step", "range")
+    table = Table(f"110 layers, batches of {options.batch}", "mean ms of a step", "range")
     for name, times, mean in zip(("stochastic depth", "constant depth"), (ours, constant), means, strict=True):
         table.add_row(name, f"{1000 * mean:.0f}", f"{1000 * min(times):.0f} to {1000 * max(times):.0f}")
     console = Console(width=100)

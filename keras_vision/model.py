@@ -28,6 +28,28 @@ class VisionModel(keras.Model):
         super().__init__(*args, **kwargs)  # with *args and **kwargs, Keras treats the class as functional
         self._card = card
         self._labels: tuple[str, ...] | None = None
+        self._least: tuple[int, int] | None = None
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
+        """As any functional model; where the size is open, images too small for a classifier are an error here.
+
+        Raises:
+            KerasVisionError: they are. TensorFlow would end the process over a pooling that has no cell left.
+        """
+        self._check_size(keras.tree.flatten(inputs)[0].shape)
+        return super().call(inputs, training=training, mask=mask, **kwargs)
+
+    def _check_size(self, shape: tuple[int | None, ...]) -> None:
+        declared = keras.tree.flatten(self.inputs)[0].shape
+        if len(declared) != 4 or None not in declared[1:3] or self._card is None or self._card.task != "classification":
+            return
+        if self._least is None:
+            self._least = graph.minimum_size(self)
+        if any(size is not None and size < low for size, low in zip(shape[1:3], self._least, strict=False)):
+            raise KerasVisionError(
+                f"images of {shape[1]} x {shape[2]} pixels are too small for {self.name}: give at least "
+                f"{self._least[0]} x {self._least[1]}."
+            )
 
     @property
     def card(self) -> ModelCard:

@@ -19,7 +19,8 @@ class StochasticDepth(keras.layers.Layer):
     probability. The branch is an input here, so it is computed in any case; `SkippedBranch` spares that.
 
     Args:
-        survival_probability: of the branch. The paper's falls with depth, see `survival_probabilities`.
+        survival_probability: of the branch. The paper's falls with depth, see `survival_probabilities`. 0, which its
+            networks refuse, is accepted as in tensorflow-addons.
         seed: of the draws; None for a random one.
         mode: "batch", as in the paper, draws one b for each batch; "sample" one for each sample.
 

@@ -59,12 +59,23 @@ class PyramidWindows:
         self._trunk = graph.cloned(trunk, input_tensors=image)
         self._trunk.set_weights(trunk.get_weights())
         *_, (_, self._axes) = graph.feature_maps(self._trunk)
+        self._least = graph.minimum_size(self._trunk)
         for part in (self._head, self._trunk):
             part.jit_compile = False  # XLA would compile anew for each size of image
 
     def features(self, images: Any) -> np.ndarray:
-        """Maps of whole images of any size, preprocessed: `(n, h, w, c) -> (n, h', w', channels)`."""
-        return np.asarray(self._trunk.predict_on_batch(np.asarray(images, np.float32)))
+        """Maps of whole images of any size, preprocessed: `(n, h, w, c) -> (n, h', w', channels)`.
+
+        Raises:
+            KerasVisionError: images from which the convolutions leave no cell.
+        """
+        images = np.asarray(images, np.float32)
+        if any(size < low for size, low in zip(images.shape[1:3], self._least, strict=True)):
+            raise KerasVisionError(
+                f"images of {images.shape[1]} x {images.shape[2]} pixels are too small for {self.model.name}: give at "
+                f"least {self._least[0]} x {self._least[1]}."
+            )
+        return np.asarray(self._trunk.predict_on_batch(images))
 
     def cells(self, boxes: Any, size: tuple[int, int], map_size: tuple[int, int]) -> np.ndarray:
         """The cells whose centres lie within each box, or else the nearest cell; `(n, 4)` for `pool_windows`.

@@ -26,6 +26,17 @@ def build(name, **settings):
 # ------------------------------------------------------------------------------------------------ sizes
 
 
+@pytest.mark.parametrize("size", [(30, 31), (31, 8)])
+@pytest.mark.parametrize("way", ["__call__", "predict"])
+def test_images_from_which_no_cell_is_left_are_an_error(way, size):
+    """TensorFlow ends the process over such a pooling when it runs eagerly."""
+    model = build("SPPNetZF5", input_shape=(None, None, 3), classes=2)
+    message = f"images of {size[0]} x {size[1]} pixels are too small for sppnetzf5: give at least 31 x 31"
+    with pytest.raises(KerasVisionError, match=message):
+        getattr(model, way)(np.zeros((1, *size, 3), "float32"))
+    assert getattr(model, way)(np.zeros((1, 31, 31, 3), "float32")).shape == (1, 2)
+
+
 @pytest.mark.parametrize(("name", "size", "maps"), [
     ("SPPNetZF5", 224, dict(pool1=55, pool2=13, conv5=13)), ("SPPNetZF5", 180, dict(conv5=10)),
     ("SPPNetConvnet5", 224, dict(conv1=55, pool2=27, pool3=13, conv5=13)),
@@ -124,6 +135,7 @@ def recipe():
     whole = find_recipe("spp-net-zf5-multi-size")
     assert whole.sizes == (224, 180)
     small = dict(size=64, resize_shorter=64, sizes=(64, 52), batch_size=2, schedule="constant", augment="none")
+    small["learning_rate"] = 1e-6  # at 0.01, these four images of noise diverge with some seeds
     return dataclasses.replace(whole, model_settings=dict(pyramid=(2, 1)), **small)
 
 
@@ -145,6 +157,7 @@ def test_epochs_are_of_two_sizes_in_turn_and_show_the_same(recipe, parts):
 
 
 def test_one_network_learns_from_both_sizes(recipe, parts):
+    keras.utils.set_random_seed(0)
     model = building.network(recipe, 2)
     pipeline = building.pipelines(recipe, model, parts)[0]
     building.compiled(recipe, model, pipeline.steps)

@@ -212,6 +212,9 @@ def test_survival_falls_linearly_or_is_uniform():
     (lambda: block("often"), "survival probability of 'often'"),
     (lambda: block(mode="row"), "mode='row'; accepted: 'batch', 'sample'"),
     (lambda: StochasticDepth(None), "survival_probability=None"),
+    (lambda: StochasticDepth(-0.1), "survival_probability=-0.1"),
+    (lambda: StochasticDepth(1.1), "survival_probability=1.1"),
+    (lambda: StochasticDepth(float("nan")), "survival_probability=nan"),
 ])  # fmt: skip
 def test_bad_input_is_an_error(call, message):
     with pytest.raises(KerasVisionError, match=message):

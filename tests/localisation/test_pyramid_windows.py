@@ -144,6 +144,11 @@ def test_boxes_that_do_not_fit_are_errors(network, boxes, message):
         PyramidWindows(network).pooled(picture(), boxes)
 
 
+def test_an_image_from_which_no_cell_is_left_is_an_error(network):
+    with pytest.raises(KerasVisionError, match=r"images of 4 x 72 pixels are too small for .*: give at least 5 x 5"):
+        PyramidWindows(network).pooled(picture(4), [[0, 0, 2, 2]])
+
+
 def test_a_network_without_a_pyramid_is_an_error(network):
     image = keras.Input((8, 8, 3))
     with pytest.raises(KerasVisionError, match="has 0 layers of SpatialPyramidPooling2D"):

@@ -77,7 +77,7 @@ def test_every_recipe_builds_at_its_own_settings(name, many):
     assert planned.classes == 2
     assert planned.trained > 100_000
     kernels = {"inception-v3": 94 + 1 + 2 + 1, "prelu-net-a": 19, "prelu-study": 14}
-    kernels |= {"tiny-imagenet-base": 5, "tiny-imagenet": 8}  # with the classifiers
+    kernels |= {"tiny-imagenet-base": 5, "tiny-imagenet": 8, "tiny-imagenet-noise": 8}  # with the classifiers
     assert (name in kernels) != recipe.decay_all
     expected = kernels.get(name, planned.variables)
     assert planned.decayed == (expected if recipe.weight_decay else 0)
