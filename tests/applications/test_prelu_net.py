@@ -70,14 +70,15 @@ def test_kernels_start_at_the_papers_deviation(fan, activation, gain):
 
 
 class SlopedNet(Net):
-    """Layers that end in a PReLU; the slopes by channel are kept in `slopes`."""
+    """Layers that end in a PReLU; the slopes, by channel or shared, are kept in `slopes`."""
 
-    def __init__(self):
+    def __init__(self, shared=False):
         super().__init__()
-        self.slopes = {}
+        self.slopes, self.shared = {}, shared
 
     def prelu(self, y, name):
-        slope = self.slopes[name] = self.rng.uniform(0.1, 0.4, y.shape[1]).astype("float32")
+        slope = self.rng.uniform(0.1, 0.4, 1 if self.shared else y.shape[1]).astype("float32")
+        self.slopes[name] = slope
         slope = slope.reshape(-1, *[1] * (y.ndim - 2)).astype("float64")
         return np.where(y > 0, y, slope * y)
 
@@ -106,17 +107,36 @@ def naive_study(net, x, levels, classes):
         for position in range(1, count + 1):
             name = f"conv{stage}_{position}"
             x = net.prelu(net.bare(x, name, width, 2, pad=position % 2), name)
+    return naive_head(net, x, levels, classes)
+
+
+def naive_a(net, x, levels, classes):
+    """One convolution in each stage."""
+    x = net.prelu(net.bare(x, "conv1", 96, 7, 2, pad=3), "conv1")
+    for stage, width in ((2, 256), (3, 512), (4, 512)):
+        x = max_pool(x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2], 2, 2)
+        x = net.prelu(net.bare(x, f"conv{stage}_1", width, 3, pad=1), f"conv{stage}_1")
+    return naive_head(net, x, levels, classes)
+
+
+def naive_head(net, x, levels, classes):
     x = pyramid(x, levels)
     for name in ("fc6", "fc7"):
         x = net.prelu(net.dense(x, name, 4096), name)
     return net.dense(x, "fc8", classes)
 
 
-def test_the_study_equals_the_naive_forward():
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("name", "naive", "own"), [
+    (STUDY, naive_study, {}), ("PReLUNetA", naive_a, dict(convs=(1, 1, 1))),
+])  # fmt: skip
+def test_the_nets_equal_naive_forwards(name, naive, own, shared):
     images = np.random.default_rng(2).normal(0, 1, (2, 67, 79, 3)).astype("float32")
-    net = SlopedNet()
-    expected = naive_study(net, images.transpose(0, 3, 1, 2).astype("float64"), SMALL["pyramid"], SMALL["classes"])
-    model = fill(build(classifier_activation=None), net.arrays)
+    net = SlopedNet(shared)
+    expected = naive(net, images.transpose(0, 3, 1, 2).astype("float64"), SMALL["pyramid"], SMALL["classes"])
+    own = {**SMALL, **own, "activation": "prelu_shared" if shared else "prelu"}
+    model = kv.create_model(name, **own, input_shape=(67, 79, 3), classifier_activation=None)
+    fill(model, net.arrays)
     for name, slope in net.slopes.items():
         model.get_layer(name).alpha.assign(slope.reshape(model.get_layer(name).alpha.shape))
     assert close(model(images), expected)

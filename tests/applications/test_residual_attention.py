@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from closeness import close
+from naive_caffe import correlate
 from scipy.special import expit
 
 import keras_vision as kv
@@ -102,6 +104,46 @@ def test_attention_residual_learning_and_the_naive_arm(randomize):
         )  # fmt: skip
         np.testing.assert_allclose(features, formula(mask, trunk), rtol=1e-4, atol=1e-5)
     assert "attention1_1_attended" not in [layer.name for layer in model.layers]
+
+
+def naive_conv(model, x, name, stride=1):
+    """Half a kernel of zeros on every side; `(n, h, w, c)`."""
+    kernel = np.asarray(model.get_layer(f"{name}_conv").kernel, np.float64)
+    pad = len(kernel) // 2
+    x = np.pad(x, [(0, 0), (pad, pad), (pad, pad), (0, 0)]).transpose(0, 3, 1, 2)
+    return correlate(x, kernel.transpose(3, 2, 0, 1), stride).transpose(0, 2, 3, 1)
+
+
+def naive_norm(model, x, name):
+    """Batch norm with the collected statistics, and ReLU."""
+    gamma, beta, mean, variance = (np.asarray(w, np.float64) for w in model.get_layer(f"{name}_bn").weights)
+    return np.maximum((x - mean) / np.sqrt(variance + 1e-5) * gamma + beta, 0)
+
+
+def naive_unit(model, x, name, stride=1):
+    """He et al.'s second bottleneck: the first norm and ReLU are the projection's, too; else the sum starts from x."""
+    y = naive_norm(model, x, f"{name}_1_relu")
+    projects = f"{name}_shortcut_conv" in [layer.name for layer in model.layers]
+    shortcut = naive_conv(model, y, f"{name}_shortcut", stride) if projects else x
+    y = naive_norm(model, naive_conv(model, y, f"{name}_1"), f"{name}_2_relu")
+    y = naive_norm(model, naive_conv(model, y, f"{name}_2", stride), f"{name}_3_relu")
+    return shortcut + naive_conv(model, y, f"{name}_3")
+
+
+def test_units_and_the_end_of_a_mask_equal_numpy(randomize):
+    model = randomize(build(include_top=False))
+    for name, before, stride in (
+        ("unit1", "conv1", 1), ("attention1_1_first", "unit1", 1), ("unit2", "attention1_1", 2),
+        ("attention2_1_mask_down1", "attention2_1_mask_pool1", 1), ("unit4_3", "unit4_2", 1),
+    ):  # fmt: skip
+        x, y = values(model, before, name)
+        assert close(y, naive_unit(model, x.astype(np.float64), name, stride)), name
+    x, last = values(model, "attention1_1_mask_resize1", "attention1_1_mask_2_conv")
+    x = x.astype(np.float64)
+    for number in (1, 2):
+        x = naive_norm(model, x, f"attention1_1_mask_{number}_relu")
+        x = naive_conv(model, x, f"attention1_1_mask_{number}")
+    assert close(last, x)
 
 
 def mixed(x):
