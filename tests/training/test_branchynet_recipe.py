@@ -6,6 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from keras_vision.cli.main import app
@@ -57,13 +58,29 @@ def test_digits_leave_early_at_little_loss(finished, digits):
 
 def test_the_files_hold_what_was_trained(finished, digits):
     out, outcome = finished
-    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "model.keras", "run.json", "stages"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "curve.png",
+        "metrics.json",
+        "model.keras",
+        "run.json",
+        "stages",
+    ]
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["plan"]["thresholds"] == list(outcome.plan.thresholds)
     images = digits[1][1]
     found = StagedPredictor(out / "stages").predict(images.sources)
     assert np.mean(found.classes == images.labels) == pytest.approx(outcome.accuracy, abs=2e-3)
     assert keras.saving.load_model(out / "model.keras").labels == tuple("0123456789")
+
+
+def test_the_curve_shows_every_plan(finished):
+    out, outcome = finished
+    axes = branchynet.curve_figure(outcome.curve, outcome.plan, outcome.whole).axes[0]
+    curve, chosen, whole = axes.lines
+    np.testing.assert_allclose(curve.get_xdata(), [plan.cost / 1e6 for plan in outcome.curve])
+    np.testing.assert_allclose(curve.get_ydata(), [100 * plan.accuracy for plan in outcome.curve])
+    assert (chosen.get_xdata()[0], whole.get_xdata()[0]) == (outcome.plan.cost / 1e6, outcome.whole / 1e6)
+    assert Image.open(out / "curve.png").width == 600
 
 
 def test_what_does_not_fit_is_an_error_before_anything_is_written(digits, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -40,7 +40,10 @@ from keras_vision.training.loop import train
 from keras_vision.training.recipes.data_sets import training_and_validation
 from keras_vision.training.run_folder import METRICS, MODEL, claim
 
-STAGES, HELD_OUT = "stages", 0.1
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STAGES, PICTURE, HELD_OUT = "stages", "curve.png", 0.1
 SNAPSHOTS = ("main.npz", "joint.npz")
 
 
@@ -110,7 +113,7 @@ def run(
 ) -> BranchyOutcome:
     """Train a network as the paper does; interrupted, the same call goes on.
 
-    `out` then holds model.keras, stages/ (`export.to_staged_litert`, with the thresholds) and metrics.json.
+    `out` then holds model.keras, stages/ (`export.to_staged_litert`, with the thresholds), curve.png and metrics.json.
 
     Args:
         recipe: of `NETWORKS`, or with other numbers.
@@ -133,7 +136,7 @@ def run(
         raise KerasVisionError(f"weights={recipe.weights} of {len(model.outputs)} classifiers; give one for each.")
     mark = f"{kept.fingerprint()} {test.fingerprint()}"
     folder = claim(
-        Path(out), dataclasses.asdict(recipe), mark, tf.distribute.get_strategy(), products=(STAGES,),
+        Path(out), dataclasses.asdict(recipe), mark, tf.distribute.get_strategy(), products=(STAGES, PICTURE),
         overwrite=overwrite,
     )  # fmt: skip
     trained(main, training, recipe, recipe.main_epochs, folder / SNAPSHOTS[0], callbacks)
@@ -212,7 +215,30 @@ def _write(outcome: BranchyOutcome, out: Path) -> None:
     with whole_file(out / MODEL, overwrite=True) as temporary:
         outcome.model.save(temporary)
     to_staged_litert(outcome.model, out / STAGES, outcome.plan.thresholds, overwrite=True)
+    with whole_file(out / PICTURE, overwrite=True) as temporary:
+        curve_figure(outcome.curve, outcome.plan, outcome.whole).savefig(temporary, format="png", dpi=120)
     values = {f.name: getattr(outcome, f.name) for f in dataclasses.fields(outcome) if f.name != "model"}
     values |= dict(plan=dataclasses.asdict(outcome.plan), curve=[dataclasses.asdict(plan) for plan in outcome.curve])
     with whole_file(out / METRICS, overwrite=True) as temporary:
         temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+
+def curve_figure(curve: Sequence[ExitPlan], plan: ExitPlan, whole: int) -> Figure:
+    """Accuracy over the multiply-adds of an image, for all plans that are worth it.
+
+    Args:
+        curve: plans from the cheapest to the dearest.
+        plan: the one that was chosen.
+        whole: multiply-adds of the main line alone.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([p.cost / 1e6 for p in curve], [100 * p.accuracy for p in curve], "o-", ms=3, label="thresholds")
+    axes.plot(plan.cost / 1e6, 100 * plan.accuracy, "*", ms=12, label="chosen")
+    axes.axvline(whole / 1e6, color="grey", ls="--", label="main line alone")
+    axes.set(xlabel="million multiply-adds of an image", ylabel="accuracy on images held out, %")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return figure
