@@ -68,7 +68,8 @@ def occlusion(
         fill: value of what is hidden; after preprocessing, 0 is the mean colour.
 
     Returns:
-        `(n, rows, columns)` float32: cell (i, j) with the square's top left corner at `(i * stride, j * stride)`.
+        `(n, rows, columns)` float32: cell (i, j) with the square's top left corner at `(i * stride, j * stride)`. The
+        evidence for the class is where they are low; `occlusion_picture` draws them.
 
     Raises:
         KerasVisionError: images that do not fit, a class that there is not, or a square below 1 pixel, larger than the
