@@ -104,7 +104,7 @@ def _gradient(model: keras.Model, images: Any, classes: Any, layer: str | None, 
     if relu is not None:
         source = with_relu(source, relu)
     chosen = chosen_classes(source, images, classes)
-    return gradient(lambda x: ops.sum(_scores(source(x, training=False)) * chosen), images)
+    return gradient(lambda x: ops.sum(ops.multiply(_scores(source(x, training=False)), chosen)), images)
 
 
 def score_model(model: keras.Model) -> keras.Model:
@@ -233,7 +233,7 @@ def chosen_classes(model: keras.Model, images: np.ndarray, classes: Any) -> np.n
     """
     count = int(model.outputs[0].shape[-1])
     if classes is None:
-        classes = np.asarray(_scores(model(images, training=False))).argmax(axis=1)
+        classes = ops.convert_to_numpy(_scores(model(images, training=False))).argmax(axis=1)
     given = np.asarray(classes)
     if given.shape not in ((), (len(images),)) or not np.issubdtype(given.dtype, np.integer):
         raise KerasVisionError(f"classes={classes!r}; give one whole number, or one for each of {len(images)} images.")
