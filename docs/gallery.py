@@ -1,10 +1,11 @@
-"""The pictures of docs/gallery.md: what the models of savedmodels/ say of scikit-learn's and scikit-image's samples.
+"""The pictures of docs/gallery.md: what models say of scikit-learn's and scikit-image's samples.
 
     python docs/gallery.py [NAME ...] [--out docs/images]
 
 A tool, not part of the package. Each function below makes the picture of its name, with the public API. It needs the
-extras [proposals] and [analytics], and `explore_page` Chromium and Playwright (extra [test]). The files are PNG with a
-palette, at most 800 pixels wide and 150 kB.
+extras [proposals] and [analytics], and `explore_page` Chromium and Playwright (extra [test]). The models are those of
+savedmodels/; `methods` downloads SqueezeNet's weights. The files are PNG with a palette, at most 800 pixels wide and
+300 kB.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import keras_vision as kv
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "savedmodels"
-WIDTH, GAP, LARGEST = 800, 4, 150_000  # pixels, pixels, bytes
+WIDTH, GAP, LARGEST = 800, 4, 300_000  # pixels, pixels, bytes
 PART = 60, 20, 360, 220  # left, top, right, bottom of what `segmentation` shows larger, in pixels
 INK, RIGHT, WRONG = (40, 40, 40), (0, 110, 60), (190, 30, 30)
 
@@ -59,6 +60,30 @@ def evidence() -> Image.Image:
     gradients = kv.visualization.guided_backpropagation(model, batch, layer="fire9")
     guided = [kv.visualization.gradient_picture(each) for each in gradients]
     return side_by_side([Image.fromarray(photographs[0]), guided[0], Image.fromarray(photographs[1]), guided[1]])
+
+
+def methods() -> Image.Image:
+    """A photograph, and what SqueezeNet's best class for it depends on by each of the five methods."""
+    model = kv.create_model("SqueezeNet", weights="imagenet")
+    seen = model.preprocessing.pixels(Image.fromarray(samples.chelsea()))
+    batch = model.preprocessing.normalize(seen)[None]
+    probabilities = np.asarray(model(batch))[0]
+    best = int(probabilities.argmax())
+    print(f"class {best}: {probabilities[best]:.1%}")
+    pictures = {"photograph": Image.fromarray(seen)}
+    for name, layer in {"saliency": None, "deconvnet": "conv10", "guided_backpropagation": None}.items():
+        gradient = getattr(kv.visualization, name)(model, batch, best, layer)[0, :, :, ::-1]  # of BGR
+        pictures[name.replace("_", " ")] = kv.visualization.gradient_picture(gradient)
+    pictures["Grad-CAM"] = kv.visualization.heat_picture(seen, kv.visualization.grad_cam(model, batch, best)[0])
+    square = dict(window=40, stride=11)
+    found = kv.visualization.occlusion(model, batch, best, **square)[0]
+    print(f"occlusion: from {found.min():.1%} to {found.max():.1%}")
+    pictures["occlusion"] = kv.visualization.occlusion_picture(seen, found, **square)
+    side = (WIDTH + GAP) // 3 - GAP
+    cells = [
+        captioned(each.resize((side, side), Image.Resampling.LANCZOS), name, INK) for name, each in pictures.items()
+    ]
+    return table(cells, columns=3)
 
 
 def segmentation() -> Image.Image:
@@ -113,7 +138,7 @@ def explore_page() -> Image.Image:
 
 
 PICTURES: dict[str, Callable[[], Image.Image]] = {
-    each.__name__: each for each in (classification, evidence, segmentation, edges, explore_page)
+    each.__name__: each for each in (classification, evidence, methods, segmentation, edges, explore_page)
 }
 
 
@@ -147,7 +172,7 @@ def enlarged(pixels: np.ndarray, side: int) -> Image.Image:
 
 def captioned(picture: Image.Image, words: str, colour: tuple[int, int, int]) -> Image.Image:
     """A picture with a line of words below."""
-    sheet = Image.new("RGB", (110, picture.height + 24), "white")
+    sheet = Image.new("RGB", (max(110, picture.width), picture.height + 24), "white")
     sheet.paste(picture, ((sheet.width - picture.width) // 2, 0))
     place = sheet.width / 2, picture.height + 4
     ImageDraw.Draw(sheet).text(place, words, colour, ImageFont.load_default(14), anchor="ma")

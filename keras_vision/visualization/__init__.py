@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from keras_vision.visualization.dense_crf import crf_iterations
     from keras_vision.visualization.draw_sequences import drawing_frames, grid, write_animation
     from keras_vision.visualization.edge_curves import boundary_curves
-    from keras_vision.visualization.evidence_pictures import gradient_picture, heat_picture
+    from keras_vision.visualization.evidence_pictures import gradient_picture, heat_picture, occlusion_picture
     from keras_vision.visualization.gradients import deconvnet, guided_backpropagation, saliency
     from keras_vision.visualization.heat_maps import grad_cam, occlusion
     from keras_vision.visualization.segmentation import overlay
@@ -29,6 +29,7 @@ __all__ = [
     "guided_backpropagation",
     "heat_picture",
     "occlusion",
+    "occlusion_picture",
     "overlay",
     "saliency",
     "trimap_curves",
@@ -47,6 +48,7 @@ _HOMES = {
     "guided_backpropagation": "gradients",
     "heat_picture": "evidence_pictures",
     "occlusion": "heat_maps",
+    "occlusion_picture": "evidence_pictures",
     "drawing_frames": "draw_sequences",
     "grid": "draw_sequences",
     "overlay": "segmentation",

@@ -1,7 +1,9 @@
 """What in an image a score depends on: its gradient by the image, with three rules for the way back through a ReLU.
 
 Where f goes into a ReLU and the gradient g comes back to it, what goes on is ``g * (f > 0)`` in backpropagation
-(saliency), ``g * (g > 0)`` in the deconvnet, and ``g * (f > 0) * (g > 0)`` in guided backpropagation.
+(saliency), ``g * (g > 0)`` in the deconvnet, and ``g * (f > 0) * (g > 0)`` in guided backpropagation. A ReLU with an
+upper bound, such as ReLU6, is ``min(relu(f), bound)``: the rule is the ReLU's, and nothing comes back to it where f is
+the bound or more. Leaky and thresholded ReLUs have no such rule. Other activations keep their own gradient.
 
 Sources: Simonyan et al. (2013), section 3; Zeiler & Fergus (2013), section 2.1; All-CNN (Springenberg et al., 2014),
 section 3.4 and Figure 1.
@@ -10,6 +12,7 @@ section 3.4 and Figure 1.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +25,7 @@ from keras_vision.errors import KerasVisionError
 from keras_vision.ops.gradient import gradient
 
 _SCORES = (keras.activations.softmax, keras.activations.sigmoid)
+_BOUNDS = {"relu": math.inf, "relu6": 6.0, "leakyrelu": None, "prelu": None}
 
 
 def saliency(model: keras.Model, images: Any, classes: Any = None, layer: str | None = None) -> np.ndarray:
@@ -52,7 +56,7 @@ def deconvnet(model: keras.Model, images: Any, classes: Any = None, layer: str |
     give `layer`: of a score that is a mean over all positions, as SqueezeNet's, hardly anything comes back.
 
     Raises:
-        KerasVisionError: a model without ReLU; and see `saliency`.
+        KerasVisionError: a model without ReLU, or with a leaky or thresholded one; and see `saliency`.
 
     Source: Zeiler & Fergus (2013), section 2.1.
     """
@@ -65,7 +69,7 @@ def guided_backpropagation(
     """As `saliency`, but through a ReLU that was active goes only what is above 0.
 
     Raises:
-        KerasVisionError: a model without ReLU; and see `saliency`.
+        KerasVisionError: a model without ReLU, or with a leaky or thresholded one; and see `saliency`.
 
     Source: All-CNN (Springenberg et al., 2014), section 3.4.
     """
@@ -100,7 +104,7 @@ def _gradient(model: keras.Model, images: Any, classes: Any, layer: str | None, 
     if relu is not None:
         source = with_relu(source, relu)
     chosen = chosen_classes(source, images, classes)
-    return gradient(lambda x: ops.sum(_scores(source(x, training=False)) * chosen), images)
+    return gradient(lambda x: ops.sum(ops.multiply(_scores(source(x, training=False)), chosen)), images)
 
 
 def score_model(model: keras.Model) -> keras.Model:
@@ -120,29 +124,70 @@ def score_model(model: keras.Model) -> keras.Model:
 
 
 def with_relu(model: keras.Model, relu: Any) -> keras.Model:
-    """A copy with another ReLU, in nested models too.
+    """A copy with another ReLU, in nested models too; of one with an upper bound, the bound stays.
 
     Raises:
-        KerasVisionError: there is none.
+        KerasVisionError: there is none; or there are leaky or thresholded ones, or ones inside of other layers.
     """
     replaced: list[str] = []
+    others: list[str] = []
 
     def clone(layer: Any) -> Any:
         if isinstance(layer, keras.Model):
             return graph.cloned(layer, clone_function=clone)
-        config = layer.get_config()
-        if isinstance(layer, layers.ReLU) and not (layer.negative_slope or layer.threshold or layer.max_value):
+        config, own = layer.get_config(), getattr(layer, "activation", None)
+        found = own if _is_relu(own) else layer
+        if _is_relu(found) and (bound := _bound(found)) is not None:
             replaced.append(layer.name)
-            return layers.Activation(relu, name=layer.name, dtype=layer.dtype_policy)
-        if getattr(layer, "activation", None) is keras.activations.relu:
-            replaced.append(layer.name)
-            config["activation"] = relu
+            rule = _bounded(relu, bound)
+            if found is not own:
+                return layers.Activation(rule, name=layer.name, dtype=getattr(layer, "dtype_policy", None))
+            config["activation"] = rule
+        elif any(_is_relu(part) or _is_relu(getattr(part, "activation", None)) for part in _with_parts(layer)):
+            others.append(layer.name)
         return layer.__class__.from_config(config)
 
     copy = graph.cloned(model, clone_function=clone)
+    if others:
+        raise KerasVisionError(
+            f"{model.name} has ReLUs that are leaky, have a threshold or are inside of another layer: "
+            f"{', '.join(others)}; the rule is for ReLU alone, with an upper bound or without. Use saliency."
+        )
     if not replaced:
         raise KerasVisionError(f"{model.name} has no ReLU, of whose gradient this is a rule; use saliency.")
     return _with_weights_of(model, copy)
+
+
+def _kind(operation: Any) -> str:
+    """Name of a function, or of the class of a layer or operation: `relu` of ReLU in any of these forms."""
+    return getattr(operation, "__name__", type(operation).__name__).replace("_", "").lower()
+
+
+def _is_relu(operation: Any) -> bool:
+    return _kind(operation) in _BOUNDS
+
+
+def _bound(operation: Any) -> float | None:
+    """What the output of a ReLU does not exceed; None of a leaky or thresholded one."""
+    if getattr(operation, "negative_slope", 0) or getattr(operation, "threshold", 0):
+        return None
+    highest = getattr(operation, "max_value", None)
+    return _BOUNDS[_kind(operation)] if highest is None else float(highest)
+
+
+def _bounded(relu: Any, bound: float) -> Callable[[Any], Any]:
+    """``min(relu(x), bound)``, whose gradient is 0 at the bound."""
+
+    def bounded(x: Any) -> Any:
+        y = relu(x)
+        return ops.where(y < bound, y, bound)
+
+    return relu if bound == math.inf else bounded
+
+
+def _with_parts(layer: Any) -> list[Any]:
+    """A layer and those inside of it, such as the one of a `TimeDistributed`."""
+    return layer._flatten_layers() if isinstance(layer, layers.Layer) else [layer]
 
 
 def _with_weights_of(model: keras.Model, copy: keras.Model) -> keras.Model:
@@ -188,7 +233,7 @@ def chosen_classes(model: keras.Model, images: np.ndarray, classes: Any) -> np.n
     """
     count = int(model.outputs[0].shape[-1])
     if classes is None:
-        classes = np.asarray(_scores(model(images, training=False))).argmax(axis=1)
+        classes = ops.convert_to_numpy(_scores(model(images, training=False))).argmax(axis=1)
     given = np.asarray(classes)
     if given.shape not in ((), (len(images),)) or not np.issubdtype(given.dtype, np.integer):
         raise KerasVisionError(f"classes={classes!r}; give one whole number, or one for each of {len(images)} images.")

@@ -48,10 +48,10 @@ def grad_cam(model: keras.Model, images: Any, classes: Any = None, layer: str | 
             f"the scores of {model.name} are not computed from the maps of {layer!r} alone; give the layer in which "
             "the ways come together."
         ) from error
-    slopes = gradient(lambda x: ops.sum(head(x, training=False) * chosen), features)
+    slopes = gradient(lambda x: ops.sum(ops.multiply(head(x, training=False), chosen)), features)
     weights = slopes.mean(axis=(1, 2), keepdims=True)
-    heat = np.maximum((weights * np.asarray(features)).sum(axis=3, keepdims=True), 0)
-    return np.asarray(ops.image.resize(heat, images.shape[1:3], interpolation="bilinear"))[..., 0]
+    heat = np.maximum((weights * ops.convert_to_numpy(features)).sum(axis=3, keepdims=True), 0)
+    return ops.convert_to_numpy(ops.image.resize(heat, images.shape[1:3], interpolation="bilinear"))[..., 0]
 
 
 def occlusion(
@@ -68,7 +68,8 @@ def occlusion(
         fill: value of what is hidden; after preprocessing, 0 is the mean colour.
 
     Returns:
-        `(n, rows, columns)` float32: cell (i, j) with the square's top left corner at `(i * stride, j * stride)`.
+        `(n, rows, columns)` float32: cell (i, j) with the square's top left corner at `(i * stride, j * stride)`. The
+        evidence for the class is where they are low; `occlusion_picture` draws them.
 
     Raises:
         KerasVisionError: images that do not fit, a class that there is not, or a square below 1 pixel, larger than the
@@ -93,7 +94,8 @@ def occlusion(
             hidden = np.repeat(image[None], len(places[start : start + _BATCH]), axis=0)
             for copy, (top, left) in zip(hidden, places[start : start + _BATCH], strict=True):
                 copy[top : top + window, left : left + window] = fill
-            found[number, start : start + len(hidden)] = np.asarray(source(hidden, training=False))[:, chosen[number]]
+            outputs = ops.convert_to_numpy(source(hidden, training=False))
+            found[number, start : start + len(hidden)] = outputs[:, chosen[number]]
     return found.reshape(len(images), len(rows), len(columns))
 
 
