@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from keras import layers
 
 import keras_vision as kv
-from keras_vision.early_exit import EarlyExit, entropy, stages
+from keras_vision.early_exit import EarlyExit, checked_thresholds, entropy, stages
 from keras_vision.errors import ExportError, KerasVisionError
 from keras_vision.evaluation import exit_curve, search_exits
 from keras_vision.export import to_staged_litert
@@ -190,6 +191,28 @@ def test_an_accuracy_out_of_reach_is_an_error():
 def test_thresholds_out_of_range_are_errors(network, given):
     with pytest.raises(KerasVisionError, match=r"give one for each but the last|give entropies in nats"):
         EarlyExit(network, given)
+
+
+NO_LIST = [["a"], [[0.1]], "0.1", None, {"a": 0.1}, [[0.1], [0.1, 0.2]], [None, 0.1], [True, False], [0.1j, 0.2]]
+
+
+@pytest.mark.parametrize("given", NO_LIST, ids=repr)
+def test_thresholds_that_are_no_list_of_numbers_are_errors(given):
+    message = f"thresholds={given!r}; give a flat list of numbers, one for each of the 3 exits but the last."
+    with pytest.raises(KerasVisionError, match=re.escape(message)):
+        checked_thresholds(given, 3, 10)
+
+
+@pytest.mark.parametrize("given", NO_LIST[:2], ids=repr)
+def test_whoever_takes_thresholds_refuses_what_is_no_list_of_numbers(network, folder, tmp_path, given):
+    for take in (
+        lambda: EarlyExit(network, given),
+        lambda: to_staged_litert(network, tmp_path / "new", given),
+        lambda: StagedPredictor(folder, given),
+    ):
+        with pytest.raises(KerasVisionError, match="give a flat list of numbers"):
+            take()
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(("names", "message"), [
