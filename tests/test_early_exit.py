@@ -1,15 +1,17 @@
-"""Early exits: stages against the whole network, the rule image by image, thresholds against loops, exported stages."""
+"""Early exits: stages against the whole network, thresholds against loops, exported folders, bad input."""
 
 import itertools
 import json
+import re
 
 import keras
 import numpy as np
 import pytest
+from exits_by_hand import by_hand
 from keras import layers
 
 import keras_vision as kv
-from keras_vision.early_exit import EarlyExit, entropy, stages
+from keras_vision.early_exit import EarlyExit, checked_thresholds, entropy, stages
 from keras_vision.errors import ExportError, KerasVisionError
 from keras_vision.evaluation import exit_curve, search_exits
 from keras_vision.export import to_staged_litert
@@ -35,34 +37,6 @@ def exits(network):
 @pytest.fixture(scope="module")
 def thresholds(exits):
     return [float(np.quantile(entropy(exits[0]), 0.4)), float(np.quantile(entropy(exits[1]), 0.5))]
-
-
-def by_hand(exits, thresholds):
-    """Probabilities and exits, one image after the other."""
-    rows, left = [], []
-    for image in range(len(exits[0])):
-        for number, given in enumerate(exits):
-            p = given[image].astype("float64")
-            if number == len(thresholds) or -(p * np.log(p)).sum() < thresholds[number]:
-                rows.append(given[image])
-                left.append(number)
-                break
-    return np.stack(rows), np.array(left)
-
-
-def test_images_leave_where_the_rule_says_and_the_batch_shrinks(network, exits, thresholds, monkeypatch):
-    runner = EarlyExit(network, thresholds)
-    seen = []
-    for stage in runner.stages:
-        whole = stage.model.predict_on_batch
-        monkeypatch.setattr(stage.model, "predict_on_batch", lambda x, run=whole: seen.append(len(x[0])) or run(x))
-    found = runner.predict(X)
-    rows, left = by_hand(exits, thresholds)
-    assert set(left) == {0, 1, 2}
-    np.testing.assert_array_equal(found.exits, left)
-    np.testing.assert_allclose(found.probabilities, rows, atol=1e-5)
-    np.testing.assert_array_equal(found.classes, rows.argmax(1))
-    assert seen == [24, (left > 0).sum(), (left > 1).sum()]
 
 
 def test_batches_change_nothing_and_no_image_is_no_error(network, thresholds):
@@ -192,6 +166,28 @@ def test_thresholds_out_of_range_are_errors(network, given):
         EarlyExit(network, given)
 
 
+NO_LIST = [["a"], [[0.1]], "0.1", None, {"a": 0.1}, [[0.1], [0.1, 0.2]], [None, 0.1], [True, False], [0.1j, 0.2]]
+
+
+@pytest.mark.parametrize("given", NO_LIST, ids=repr)
+def test_thresholds_that_are_no_list_of_numbers_are_errors(given):
+    message = f"thresholds={given!r}; give a flat list of numbers, one for each of the 3 exits but the last."
+    with pytest.raises(KerasVisionError, match=re.escape(message)):
+        checked_thresholds(given, 3, 10)
+
+
+@pytest.mark.parametrize("given", NO_LIST[:2], ids=repr)
+def test_whoever_takes_thresholds_refuses_what_is_no_list_of_numbers(network, folder, tmp_path, given):
+    for take in (
+        lambda: EarlyExit(network, given),
+        lambda: to_staged_litert(network, tmp_path / "new", given),
+        lambda: StagedPredictor(folder, given),
+    ):
+        with pytest.raises(KerasVisionError, match="give a flat list of numbers"):
+            take()
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(("names", "message"), [
     (["branch1_prediction", "predictions"], r"no layer 'branch1_prediction' to leave by. Did you mean branch1_pred"),
     (["zzz", "predictions"], "Outputs: predictions"),
@@ -224,19 +220,8 @@ def folder(network, thresholds, tmp_path_factory):
     return path
 
 
-def test_exported_stages_give_the_same_and_run_only_as_far(network, thresholds, folder):
-    expected = EarlyExit(network, thresholds).predict(X)
-    predictor = StagedPredictor(folder)
-    for batch_size in (24, 5, 1):
-        found = predictor.run(X, batch_size)
-        np.testing.assert_array_equal(found.exits, expected.exits)
-        np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
-    calls = []
-    predictor._stages[2] = lambda **tensors: calls.append(tensors)
-    predictor.run(X[expected.exits < 2])
-    assert calls == []
-    other = StagedPredictor(folder, [0.0, 0.0])
-    assert set(other.run(X[:2]).exits) == {2}
+def test_a_folders_thresholds_can_be_replaced(folder):
+    assert set(StagedPredictor(folder, [0.0, 0.0]).run(X[:2]).exits) == {2}
 
 
 def test_photographs_are_prepared_as_the_folder_says(network, thresholds, folder):

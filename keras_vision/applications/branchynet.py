@@ -5,9 +5,10 @@ out. `keras_vision.early_exit` runs such a network so that images that leave are
 
 Layers are those of the authors' public network files, whose poolings round up. ReLU and max pooling change places where
 that changes nothing, and what a branch and the main line begin with alike is computed once: a branch hangs behind it.
-Deviations: the branches of B-AlexNet follow conv2 and conv3, as in the files; the text says the first two. Its dense
-layers have a ReLU, as AlexNet's; the material at hand names none. Kernels start from LeCun's initialisation (Chainer's
-default, from memory); the residual blocks from that of this package's ResNets.
+Deviations: the branches of B-AlexNet follow conv2 and conv3, as in the files; the text says the first two. Where
+B-ResNet widens, half of the zero channels come before and half after, as in this package's ResNets; in the files all
+come before, which makes the same networks with their channels in another order. Kernels start from LeCun's
+initialisation (Chainer's default, from memory); the residual blocks from that of this package's ResNets.
 """
 
 import dataclasses
@@ -180,7 +181,7 @@ ALEXNET_FAMILY = dataclasses.replace(
     trunk=alexnet,
     head=alexnet_head,
     preprocessing=CIFAR,
-    deviations=(*LENET_FAMILY.deviations, "branches after conv2 and conv3, as in the files; ReLU in the dense layers"),
+    deviations=(*LENET_FAMILY.deviations, "branches after conv2 and conv3, as in the files, not conv1 and conv2"),
 )
 RESNET_FAMILY = dataclasses.replace(
     LENET_FAMILY,
@@ -188,7 +189,11 @@ RESNET_FAMILY = dataclasses.replace(
     trunk=resnet,
     head=resnet_head,
     preprocessing=CIFAR,
-    deviations=(*LENET_FAMILY.deviations, "batch norm's epsilon is 1.001e-5"),
+    deviations=(
+        *LENET_FAMILY.deviations,
+        "batch norm's epsilon is 1.001e-5",
+        "zero channels half before and half after; the files' are all before, which only renumbers channels",
+    ),
 )
 
 BLeNet = LENET_FAMILY.constructor("BLeNet")

@@ -54,9 +54,18 @@ def checked_thresholds(thresholds: Sequence[float], exits: int, classes: int) ->
     """The thresholds, one for each exit but the last.
 
     Raises:
-        KerasVisionError: another number of them, or one that no entropy of so many classes can have.
+        KerasVisionError: no sequence of numbers, another number of them, or one that no entropy of so many classes can
+            have.
     """
-    values = tuple(float(value) for value in np.atleast_1d(np.asarray(thresholds, np.float64)))
+    try:
+        given = np.atleast_1d(np.asarray(thresholds))
+    except ValueError:  # rows of unequal length
+        given = np.empty((0, 0))
+    if given.ndim != 1 or given.dtype.kind not in "iuf":
+        raise KerasVisionError(
+            f"thresholds={thresholds!r}; give a flat list of numbers, one for each of the {exits} exits but the last."
+        )
+    values = tuple(map(float, given))
     highest = math.log(classes)
     if len(values) != exits - 1:
         raise KerasVisionError(f"{len(values)} thresholds for {exits} exits; give one for each but the last.")

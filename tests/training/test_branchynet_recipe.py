@@ -1,6 +1,7 @@
 """BranchyNet's recipe on real digits, briefly: exits that save work, files that hold what was trained."""
 
 import dataclasses
+import itertools
 import json
 
 import keras
@@ -43,6 +44,25 @@ def test_the_papers_numbers():
     assert (lenet.batch_size, lenet.main_epochs, lenet.joint_epochs) == (512, 50, 100)
     assert (resnet.batch_size, resnet.main_epochs, resnet.joint_epochs) == (64, 100, 100)
     assert (lenet.weights, alexnet.weights[:2]) == ((0.3, 1.0), (0.3, 1.0))  # the last classifier's, the first's
+
+
+@pytest.mark.parametrize(("name", "weights"), [("BLeNet", (0.3, 1.7)), ("BAlexNet", (0.3, 1.7, 0.6))])
+def test_the_joint_loss_weighs_the_classifiers_in_the_order_of_the_outputs(name, weights, digits, randomize, tmp_path):
+    images = digits[1][0]._take(np.arange(16))
+    recipe = branchynet.BranchyRecipe(name, weights, batch_size=16)
+    model = randomize(branchynet.network(recipe, 10, branches=True))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    x, labels = branchynet.arrays(images, model)
+    entropies = [-np.log(np.asarray(p, np.float64)[np.arange(16), labels]).mean() for p in model(x)]
+    logs = {}
+    record = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, own: logs.update(own))
+    branchynet.trained(model, images, recipe, 1, tmp_path / "joint.npz", [record])  # one step
+    assert [logs[f"{own}_loss"] for own in model.output_names] == pytest.approx(entropies, rel=1e-4)
+    assert logs["loss"] == pytest.approx(np.dot(weights, entropies), rel=1e-4)
+    others = [np.dot(order, entropies) for order in itertools.permutations(weights) if order != weights]
+    assert min(abs(other / logs["loss"] - 1) for other in others) > 1e-3  # so another order would show
 
 
 def test_digits_leave_early_at_little_loss(finished, digits):
