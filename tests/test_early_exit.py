@@ -252,6 +252,10 @@ def test_a_damaged_folder_is_an_error(folder, tmp_path):
     (tmp_path / "exits.json").write_text(json.dumps({**index, "thresholds": None}))
     with pytest.raises(KerasVisionError, match=r"damaged|thresholds"):
         StagedPredictor(tmp_path)
+    for wrong in (dict(classes="ten"), dict(classes=0), dict(stages=[1]), dict(preprocessing=[])):
+        (tmp_path / "exits.json").write_text(json.dumps({**index, **wrong}))
+        with pytest.raises(KerasVisionError, match=r"exits\.json is damaged"):
+            StagedPredictor(tmp_path)
 
 
 def test_what_cannot_be_exported_is_an_error_and_writes_nothing(network, thresholds, folder, tmp_path):

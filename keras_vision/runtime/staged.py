@@ -39,9 +39,11 @@ class StagedPredictor:
         try:
             self.preprocessing = Preprocessing.from_dict(index["preprocessing"])
             self.labels = None if index["labels"] is None else tuple(index["labels"])
-            self.classes, files = int(index["classes"]), list(index["stages"])
+            self.classes, files = int(index["classes"]), [Path(name).name for name in index["stages"]]
             given = index["thresholds"] if thresholds is None else thresholds
-        except (KeyError, TypeError) as error:
+            if self.classes < 2:
+                raise ValueError(f"{self.classes} classes")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise KerasVisionError(f"{path}/{INDEX_FILE} is damaged: {error}; export the network again.") from error
         if lost := [name for name in files if not (Path(path) / name).is_file()]:
             raise KerasVisionError(f"{path} lacks {', '.join(lost)}; export the network again.")
