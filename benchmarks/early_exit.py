@@ -4,8 +4,8 @@
     python benchmarks/early_exit.py CIFAR10 OUT --network b-alexnet --main-epochs 10 --joint-epochs 20
 
 Claim, for B-LeNet: at most 0.1 points below LeNet on the test images, at least 3.5 times fewer multiply-adds and twice
-the images per second in batches. With --as-long, LeNet is the main line trained alone for as many epochs as
-went into the whole network; the first row's thresholds are the cheapest within 0.1 points of it on images held out. The paper
+the images per second in batches. With --as-long, LeNet is the main line trained alone for as many epochs as went into
+the whole network, and the first row's thresholds are the cheapest within 0.1 points of it on images held out. The paper
 (Teerapittayanon et al., 2016, Table I) prints 5.4 times the speed, and 1.5 and 1.9 times for B-AlexNet and
 B-ResNet-110, whose curves of accuracy and time are reported. On the device's runtime, without TensorFlow, its stages
 are at least 1.6 times as fast as the main line's file one image at a time, and twice in batches of 512.
