@@ -40,7 +40,7 @@ SMALLEST = {  # arguments; {data} and {weights} are folders of the test data, {o
     "scan": "{data}/imagenet_sample --runs 1",
     "spp_windows": "--rounds 1 --crops 16",
     "startup": "--runs 1",
-    "stochastic_depth": "--steps 2 --blocks 2 --batch 8",
+    "stochastic_depth": "--steps 2 --batch 8",
     "train_step": "--runs 1",
     "transfer": "{weights}/squeezenet_v1.1.npz {data}/cifar10_jpeg --images 20 --test 10 --epochs 1 --seeds 1",
     "weights": "--runs 1",
