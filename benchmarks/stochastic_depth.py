@@ -41,7 +41,9 @@ def main() -> None:
     rng = np.random.default_rng(0)
     images = rng.normal(0, 1, (options.batch, 32, 32, 3)).astype("float32")
     labels = rng.integers(0, 10, options.batch)
-    models = [compiled(create_model(name, weights=None, activation=None, **own)) for name, own in ROWS.items()]
+    models = [
+        compiled(create_model(name, weights=None, classifier_activation=None, **own)) for name, own in ROWS.items()
+    ]
     times: list[list[float]] = [[], []]
     for number in range(options.steps + 2):
         for model, taken in zip(models, times, strict=True):

@@ -18,6 +18,7 @@ _TINY = np.finfo(np.float64).tiny
 # Number of a stage, and what it takes, to the probabilities of its exit `(n, classes)`, their entropies `(n,)`, and
 # what the next stage takes.
 Run = Callable[[int, list[np.ndarray]], tuple[np.ndarray, np.ndarray, list[np.ndarray]]]
+_Going = tuple[np.ndarray, list[np.ndarray]]  # places of images among all, and what the next stage takes of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,9 @@ def checked_thresholds(thresholds: Sequence[float], exits: int, classes: int) ->
 def in_batches(run: Run, images: np.ndarray, thresholds: Sequence[float], classes: int, batch_size: int) -> Exited:
     """Images `(n, ...)` in batches through the stages, each time without those that have left.
 
+    Those that go on wait for others until they are a batch again, as a few take nearly as long; at most one batch waits
+    for each stage when the next one begins.
+
     Raises:
         KerasVisionError: a batch size below 1, or probabilities that are not finite, by which no image would ever leave
             rightly.
@@ -86,26 +90,61 @@ def in_batches(run: Run, images: np.ndarray, thresholds: Sequence[float], classe
     if batch_size < 1:
         raise KerasVisionError(f"batch_size={batch_size}; give a number of images, at least 1.")
     limits = (*thresholds, math.inf)
-    starts = range(0, len(images), batch_size)
-    found = [_leave(run, 0, [images[start : start + batch_size]], limits) for start in starts]
-    if not found:
-        return Exited(np.zeros((0, classes), np.float32), np.zeros(0, int))
-    if len(found) == 1:
-        return found[0]
-    return Exited(*(np.concatenate([getattr(part, name) for part in found]) for name in ("probabilities", "exits")))
+    if batch_size == 1 or 0 < len(images) <= batch_size:  # nobody to wait for
+        parts = [
+            _leave(run, 0, [images[start : start + batch_size]], limits) for start in range(0, len(images), batch_size)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        if parts:
+            return Exited(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("probabilities", "exits")))
+    found = Exited(np.zeros((len(images), classes), np.float32), np.zeros(len(images), int))
+    waiting: list[list[_Going]] = [[] for _ in limits]
+
+    def leave(number: int, places: np.ndarray, carried: list[np.ndarray]) -> None:
+        given, stays, following = _decided(run, number, carried, limits)
+        found.probabilities[places[~stays]], found.exits[places[~stays]] = given[~stays], number
+        if stays.any():
+            waiting[number + 1].append((places[stays], [tensor[stays] for tensor in following]))
+
+    for start in range(0, len(images), batch_size):
+        part = images[start : start + batch_size]
+        leave(0, np.arange(start, start + len(part)), [part])
+        for number in range(1, len(limits)):
+            while sum(len(places) for places, _ in waiting[number]) >= batch_size:
+                leave(number, *_taken(waiting[number], batch_size))
+    for number in range(1, len(limits)):
+        while waiting[number]:
+            leave(number, *_taken(waiting[number], batch_size))
+    return found
 
 
-def _leave(run: Run, number: int, carried: list[np.ndarray], thresholds: Sequence[float]) -> Exited:
-    """From stage `number` on. All images leaving at once, as one alone does, is the cheap way."""
+def _taken(waiting: list[_Going], count: int) -> _Going:
+    """The first that wait, at most `count`; they are taken off the list."""
+    places = np.concatenate([own for own, _ in waiting])
+    carried = [np.concatenate(parts) for parts in zip(*(tensors for _, tensors in waiting), strict=True)]
+    waiting[:] = [(places[count:], [tensor[count:] for tensor in carried])] if len(places) > count else []
+    return places[:count], [tensor[:count] for tensor in carried]
+
+
+def _decided(
+    run: Run, number: int, carried: list[np.ndarray], limits: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Probabilities, which images go on, and what the next stage takes of all."""
     given, spread, following = run(number, carried)
-    leaves = spread < thresholds[number]
-    exits = np.full(len(given), number)
-    if np.count_nonzero(leaves) == len(given):
-        return Exited(given, exits)
-    if not np.isfinite(spread).all():
+    stays = ~(spread < limits[number])
+    if stays.any() and not np.isfinite(spread).all():
         raise KerasVisionError(f"exit {number} gives values that are not finite: weights or images are broken.")
-    stays = ~leaves
-    later = _leave(run, number + 1, [tensor[stays] for tensor in following], thresholds)
+    return given, stays, following
+
+
+def _leave(run: Run, number: int, carried: list[np.ndarray], limits: Sequence[float]) -> Exited:
+    """One batch from stage `number` on. All images leaving at once, as one alone does, is the cheap way."""
+    given, stays, following = _decided(run, number, carried, limits)
+    exits = np.full(len(given), number)
+    if not stays.any():
+        return Exited(given, exits)
+    later = _leave(run, number + 1, [tensor[stays] for tensor in following], limits)
     probabilities = np.array(given)
     probabilities[stays], exits[stays] = later.probabilities, later.exits
     return Exited(probabilities, exits)
