@@ -74,6 +74,7 @@ def _ask(job: dict[str, Any]) -> int:
     with _LOCK:
         for _ in range(2):  # it may have ended for lack of work just now
             if _process is None or _process.poll() is not None:
+                _end()  # its pipes
                 _process = _started()
             try:
                 _write(_process, job)
