@@ -102,10 +102,8 @@ def device_ratios(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "line.tflite"
         to_litert(VisionModel(line.input, line.output).with_card(model.card), file, batch=None)
-        staged, whole_line = (
-            StagedPredictor(stages, thresholds, threads),
-            open_interpreter(file, threads, allocate=False),
-        )
+        staged = StagedPredictor(stages, thresholds, threads)
+        whole_line = open_interpreter(file, threads, allocate=False)
         (taken,), (given,) = whole_line.get_input_details(), whole_line.get_output_details()
         found = {}
         for batch, count in DEVICE.items():

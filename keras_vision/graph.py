@@ -175,6 +175,18 @@ def minimum_size(model: keras.Model) -> tuple[int, int]:
     return _smallest(model, 0), _smallest(model, 1)
 
 
+def check_size(name: str, size: tuple[int | None, ...], least: tuple[int, int]) -> None:
+    """Refuse images below the `minimum_size` of a network.
+
+    Raises:
+        KerasVisionError: a side that is known is too short.
+    """
+    if any(side is not None and side < low for side, low in zip(size, least, strict=True)):
+        raise KerasVisionError(
+            f"images of {size[0]} x {size[1]} pixels are too small for {name}: give at least {least[0]} x {least[1]}."
+        )
+
+
 def dilate(model: keras.Model, output_stride: int) -> keras.Model:
     """A model with new weights whose feature maps stop shrinking at `output_stride`; later layers get holes instead.
 

@@ -41,15 +41,16 @@ class VisionModel(keras.Model):
 
     def _check_size(self, shape: tuple[int | None, ...]) -> None:
         declared = keras.tree.flatten(self.inputs)[0].shape
-        if len(declared) != 4 or None not in declared[1:3] or self._card is None or self._card.task != "classification":
+        if (
+            not (len(shape) == len(declared) == 4)
+            or None not in declared[1:3]
+            or self._card is None
+            or self._card.task != "classification"
+        ):
             return
         if self._least is None:
             self._least = graph.minimum_size(self)
-        if any(size is not None and size < low for size, low in zip(shape[1:3], self._least, strict=False)):
-            raise KerasVisionError(
-                f"images of {shape[1]} x {shape[2]} pixels are too small for {self.name}: give at least "
-                f"{self._least[0]} x {self._least[1]}."
-            )
+        graph.check_size(self.name, shape[1:3], self._least)
 
     @property
     def card(self) -> ModelCard:

@@ -70,11 +70,7 @@ class PyramidWindows:
             KerasVisionError: images from which the convolutions leave no cell.
         """
         images = np.asarray(images, np.float32)
-        if any(size < low for size, low in zip(images.shape[1:3], self._least, strict=True)):
-            raise KerasVisionError(
-                f"images of {images.shape[1]} x {images.shape[2]} pixels are too small for {self.model.name}: give at "
-                f"least {self._least[0]} x {self._least[1]}."
-            )
+        graph.check_size(self.model.name, images.shape[1:3], self._least)
         return np.asarray(self._trunk.predict_on_batch(images))
 
     def cells(self, boxes: Any, size: tuple[int, int], map_size: tuple[int, int]) -> np.ndarray:

@@ -80,8 +80,8 @@ def checked_thresholds(thresholds: Sequence[float], exits: int, classes: int) ->
 def in_batches(run: Run, images: np.ndarray, thresholds: Sequence[float], classes: int, batch_size: int) -> Exited:
     """Images `(n, ...)` in batches through the stages, each time without those that have left.
 
-    Those that go on wait for others until they are a batch again, as a few take nearly as long; at most one batch waits
-    for each stage when the next one begins.
+    Those that go on wait for others until they are a batch again, as a few take nearly as long; fewer than a batch wait
+    for each stage when the next batch begins.
 
     Raises:
         KerasVisionError: a batch size below 1, or probabilities that are not finite, by which no image would ever leave
@@ -90,14 +90,11 @@ def in_batches(run: Run, images: np.ndarray, thresholds: Sequence[float], classe
     if batch_size < 1:
         raise KerasVisionError(f"batch_size={batch_size}; give a number of images, at least 1.")
     limits = (*thresholds, math.inf)
-    if batch_size == 1 or 0 < len(images) <= batch_size:  # nobody to wait for
-        parts = [
-            _leave(run, 0, [images[start : start + batch_size]], limits) for start in range(0, len(images), batch_size)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        if parts:
-            return Exited(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("probabilities", "exits")))
+    if 0 < len(images) <= batch_size:  # nobody to wait for
+        return _leave(run, 0, [images], limits)
+    if batch_size == 1 and len(images):
+        parts = [_leave(run, 0, [images[place : place + 1]], limits) for place in range(len(images))]
+        return Exited(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("probabilities", "exits")))
     found = Exited(np.zeros((len(images), classes), np.float32), np.zeros(len(images), int))
     waiting: list[list[_Going]] = [[] for _ in limits]
 

@@ -39,7 +39,7 @@ class StagedPredictor:
         try:
             self.preprocessing = Preprocessing.from_dict(index["preprocessing"])
             self.labels = None if index["labels"] is None else tuple(index["labels"])
-            self.classes, files = int(index["classes"]), [Path(name).name for name in index["stages"]]
+            self.classes, files = int(index["classes"]), [Path(name).name for name in index["stages"]]  # none outside
             given = index["thresholds"] if thresholds is None else thresholds
             if self.classes < 2:
                 raise ValueError(f"{self.classes} classes")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vision.layers import ceil_max_pool
+from keras_vision.layers import AtrousPooling2D, OverhangPadding2D, ceil_max_pool
 
 SIZES = [(13, 13), (14, 13), (13, 14), (14, 14), (28, 27), (5, 8), (3, 4)]
 WINDOWS = [(3, 2), (2, 2), (3, 3), (5, 3)]
@@ -60,6 +60,20 @@ def test_what_hangs_over_the_edge_never_wins_over_negative_cells(h, w, pool, str
     x = -images(h, w)
     shape = (None, None, 3) if open_sizes else (h, w, 3)
     np.testing.assert_array_equal(model_of(shape, pool, stride, negative=True)(x), naive(x, pool, stride))
+
+
+@pytest.mark.parametrize("dilation", [2, 4])
+@pytest.mark.parametrize("size", [(13, 14), (9, 12)])
+def test_dilated_the_overhang_never_wins_either(size, dilation):
+    """What `dilate` makes of a pooling: the last cells of its window are `dilation` apart."""
+    x = -images(*size)
+    padding = OverhangPadding2D(((0, dilation), (0, dilation)), lowest=True, dilation=dilation)
+    actual = AtrousPooling2D((3, 3), dilation)(padding(x))
+    wide = np.pad(x, [(0, 0), (0, dilation), (0, dilation), (0, 0)], constant_values=-np.inf)
+    rows, columns = (side - dilation for side in size)
+    steps = range(0, 3 * dilation, dilation)
+    taps = [wide[:, i : i + rows, j : j + columns] for i in steps for j in steps]
+    np.testing.assert_array_equal(actual, np.max(taps, axis=0))
 
 
 def test_nothing_outside_the_range_of_the_map_is_added():
