@@ -1,4 +1,4 @@
-"""What every model says of itself, at its default size: card, catalogue entry, names and shapes of its weights."""
+"""Every model at its default size: parameters, card, catalogue entry, names and shapes of its weights."""
 
 import dataclasses
 import hashlib
@@ -9,6 +9,7 @@ import typing
 from pathlib import Path
 
 import pytest
+from published_networks import CIFAR, COUNTS, EXITS, INPUTS, MODELS
 
 import keras_vision as kv
 from keras_vision.registry import ModelCard, catalogue, catalogue_entry
@@ -34,6 +35,17 @@ def test_names_and_shapes_are_the_golden_ones(built):
     file = GOLDEN / "names" / f"{name}.txt"
     assert file.exists(), f"{name} has no golden names; run: python tests/golden/make_names.py"
     assert make_names.lines(model) == file.read_text().splitlines(), HOW
+
+
+@pytest.mark.parametrize("built", MODELS, indirect=True)
+def test_parameters_and_shapes_are_the_published_ones(built):
+    name, model = built
+    assert name in COUNTS, "a new model needs its published counts in published_networks.py"
+    assert (model.card.parameters, model.card.trainable_parameters) == COUNTS[name][:2]
+    assert model.input_shape == (None, INPUTS[name], INPUTS[name], 1 if name == "BLeNet" else 3)
+    classes = 10 if name in CIFAR else 200 if name.startswith("TinyImageNet") else 1000
+    assert [tuple(x.shape) for x in model.outputs] == [(None, classes)] * EXITS.get(name, 1)
+    assert model.name == name.lower()
 
 
 def test_no_golden_file_is_left_over():
