@@ -78,6 +78,12 @@ def undrawn(undrawing: Callable) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def on_jax() -> dict[str, str]:
+    """Environment of a process on JAX, unoptimised: in tests, compiling takes longer than what is compiled."""
+    return {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of public weights and photographs, for research only; never part of the package."""
     path = Path(os.environ.get("KERAS_VISION_TEST_DATA", Path(__file__).parents[2] / "shared"))

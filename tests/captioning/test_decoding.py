@@ -1,7 +1,6 @@
 """Beam search against every possible sequence of a small vocabulary; tests/test_addons.py has tensorflow-addons'."""
 
 import itertools
-import os
 import subprocess
 import sys
 import textwrap
@@ -114,10 +113,9 @@ JAX = """
 """
 
 
-def test_jax_finds_the_same_also_compiled():
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+def test_jax_finds_the_same_also_compiled(on_jax):
     command = [sys.executable, "-c", textwrap.dedent(JAX)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=on_jax)
     table = np.random.default_rng(0).normal(0, 1, (2, 3, 3)).astype("float32")
 
     def same(words, states):

@@ -137,7 +137,7 @@ def test_a_damaged_index_is_one_clear_error(change, tmp_path):
         kv.data.shards(tmp_path / "out")
 
 
-def test_keras_may_run_on_jax():
+def test_keras_may_run_on_jax(on_jax):
     program = """
         import numpy as np
         import keras_vision as kv
@@ -147,8 +147,5 @@ def test_keras_may_run_on_jax():
         (batch, _), = kv.data.Pipeline(images, spec, 4).batches(0)
         np.testing.assert_allclose(np.asarray(batch)[0, 0, 0], [99, 98, 97 / 3], rtol=1e-6)
     """
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=on_jax, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,7 +1,6 @@
 """The HED network: published counts, geometry on any trunk and size, outputs, files, exports, backends."""
 
 import itertools
-import os
 import re
 import subprocess
 import sys
@@ -266,12 +265,11 @@ JAX = """
 """
 
 
-def test_jax_gives_the_same_probabilities(randomize, tmp_path):
+def test_jax_gives_the_same_probabilities(randomize, tmp_path, on_jax):
     model = randomize(HED(trunk="SqueezeNetV1_1"))
     kv.weights.save(model, tmp_path / "hed.npz")
     np.save(tmp_path / "x.npy", images(33, 46))
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", textwrap.dedent(JAX), str(tmp_path)], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(JAX), str(tmp_path)], check=True, env=on_jax)
     expected = np.asarray(model(images(33, 46)))
     assert np.ptp(expected) > 0.1
     np.testing.assert_allclose(np.load(tmp_path / "jax.npy"), expected, atol=1e-4)

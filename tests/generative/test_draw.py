@@ -1,10 +1,8 @@
 """DRAW against loops in NumPy; counts of Table 3's rows, files, likelihoods, refusals."""
 
-import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -170,7 +168,7 @@ def test_the_nearest_training_image_is_found():
 # ------------------------------------------------------------------------------------------- other backends
 
 
-def test_jax_gives_the_same(drawn, tmp_path):
+def test_jax_gives_the_same(drawn, tmp_path, on_jax):
     model, images = drawn
     model.save(tmp_path / "draw.keras")
     np.savez(
@@ -187,9 +185,8 @@ def test_jax_gives_the_same(drawn, tmp_path):
         targets = dict(canvas=known["images"], kl=np.zeros(3, "float32"))
         assert np.isfinite(model.train_on_batch(known["images"], targets)).all()
         """
-    environment = dict(os.environ, KERAS_BACKEND="jax", PYTHONPATH=str(Path(__file__).parents[2]))
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    subprocess.run(command, env=environment, check=True, timeout=120)
+    subprocess.run(command, env=on_jax, check=True, timeout=120)
 
 
 def test_mixed_precision_keeps_canvas_and_codes_in_float32(drawn):

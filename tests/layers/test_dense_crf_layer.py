@@ -1,6 +1,5 @@
 """The CRF layer against the operation; training it; config, graphs, mixed precision, two devices, bad arguments."""
 
-import os
 import subprocess
 import sys
 
@@ -193,12 +192,11 @@ assert np.abs(np.asarray(layer.penalties) - data["matrix"]).max() > 0.1
 """
 
 
-def test_jax_trains_the_reference(tmp_path):
+def test_jax_trains_the_reference(tmp_path, on_jax):
     logits, image = scene()
     np.savez(tmp_path / "data.npz", logits=logits, image=image, matrix=MATRIX)
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", ON_JAX, str(tmp_path / "data.npz")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=on_jax)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

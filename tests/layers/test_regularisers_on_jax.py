@@ -1,6 +1,5 @@
 """The layers that act in training alone, trained on JAX."""
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -61,8 +60,7 @@ CODE = """
 """
 
 
-def test_rules_hold_in_compiled_training():
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+def test_rules_hold_in_compiled_training(on_jax):
     command = [sys.executable, "-c", textwrap.dedent(CODE)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=on_jax)
     assert done.stdout == "done\n", done.stderr

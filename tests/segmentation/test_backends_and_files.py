@@ -47,16 +47,15 @@ JAX = """
 """
 
 
-def test_jax_gives_the_same_logits(tmp_path, randomize):
+def test_jax_gives_the_same_logits(tmp_path, randomize, on_jax):
     expected = {}
     for name in ("fcn", "deeplab"):
         build, arguments = SMALL[name]
         model = randomize(build(**arguments))
         model.save_weights(tmp_path / f"{name}.weights.h5")
         expected[name] = model(images(33, 50))
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", textwrap.dedent(JAX), os.path.dirname(__file__), str(tmp_path), *expected]
-    subprocess.run(command, check=True, env=environment)
+    subprocess.run(command, check=True, env=on_jax)
     actual = np.load(tmp_path / "jax.npz")
     for name, logits in expected.items():
         assert_same(actual[name], logits)

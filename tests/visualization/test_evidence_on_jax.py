@@ -47,13 +47,11 @@ JAX = """
 """
 
 
-def test_each_method_gives_what_it_gives_on_tensorflow(randomize, tmp_path):
+def test_each_method_gives_what_it_gives_on_tensorflow(randomize, tmp_path, on_jax):
     model, images = randomize(tiny()), np.random.default_rng(1).normal(0, 1, (2, 10, 12, 3)).astype("float32")
     np.savez(tmp_path / "given.npz", *model.get_weights(), images=images)
-    unoptimised = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes most of the time
-    environment = {**os.environ, **unoptimised, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", textwrap.dedent(JAX), os.path.dirname(__file__), str(tmp_path)]
-    subprocess.run(command, check=True, env=environment)
+    subprocess.run(command, check=True, env=on_jax)
     bounded = keras.Model(model.input, model.layers[4].output)(images)
     assert 0 < np.mean(np.asarray(bounded) == np.float32(0.8)) < 0.9
     found, expected = np.load(tmp_path / "found.npz"), all_found(model, images)

@@ -1,6 +1,5 @@
 """The CRF in keras.ops against a float64 oracle, on TensorFlow, JAX and LiteRT; its gradient; its thinned kernels."""
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -282,13 +281,13 @@ JAX = """
 """
 
 
-def test_jax_gives_the_same_numbers(slopes, tmp_path):
+def test_jax_gives_the_same_numbers(slopes, tmp_path, on_jax):
     logits, image = example()
     one_logits, one_image, direction, along = slopes
     arrays = dict(logits=logits, image=image, matrix=MATRIX, direction=direction)
     np.savez(tmp_path / "given.npz", **arrays, one_logits=one_logits, one_image=one_image)
     command = [sys.executable, "-c", textwrap.dedent(JAX), tmp_path / "given.npz", tmp_path / "jax.npz"]
-    subprocess.run(command, check=True, env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"})
+    subprocess.run(command, check=True, env=on_jax)
     jax = np.load(tmp_path / "jax.npz")
     settings = (KERNELS, MATRIX, 3, "symmetric")
     np.testing.assert_allclose(jax["eager"], expected(logits, image, *settings), atol=1e-5)
