@@ -50,6 +50,7 @@ BY_HAND = {
     "deep_compression": "needs photographs beside those that are scored",
     "dense_crf_gpu": "needs a GPU",
     "litert": "needs photographs beside those that are scored",
+    "litert_models": "needs photographs, and hours",
     "normalized_cuts": "needs BSDS500, unpacked",
     "regions": "needs BSDS500, unpacked",
 }

@@ -1,15 +1,13 @@
-"""LiteRT files of the zoo: size, latency and agreement of each form, and the claims on SqueezeNet and Inception-v3.
+"""LiteRT files: the claims on SqueezeNet and Inception-v3, and against other ways; litert_models.py has every model.
 
     python benchmarks/litert.py --data ../shared --calibrate PHOTOGRAPHS [--only PART ...] [--models NAME ...]
 
-Parts: `families` (the smallest row of each family, random weights but for SqueezeNet; a table for README in Markdown),
-`squeezenet` (real weights, int8, on ImageNet photographs), `inception` (int8 and dynamic range against float),
+Parts: `squeezenet` (real weights, int8, on ImageNet photographs), `inception` (int8 and dynamic range against float),
 `applications` (float files against those of keras.applications' models, converted without our code), `start` (process
 start to first prediction against TensorFlow), `folder` (images of a folder against `keras.Model.predict`).
 
 PHOTOGRAPHS is a folder of any photographs other than the test images, such as Flickr8k's. Files are timed in turn, and
-medians count; agreement is that of top-1 answers (of maps: of pixels) with the Keras model on photographs that were
-not calibrated on. Of random weights it says little: their answers lie close together.
+medians count.
 """
 
 import argparse
@@ -32,14 +30,6 @@ from rich.table import Table
 
 THREADS, CALLS, IMAGES = 2, 15, 100
 FORMS = (None, "float16", "dynamic", "int8")
-FAMILIES = {  # the smallest row of each, with what makes its input fixed and small enough for a table
-    "SqueezeNet": {}, "AlexNet": {}, "VGG11": {}, "GoogLeNet": {}, "BNInception": {}, "InceptionV3": {}, "Xception": {},
-    "ResNet18": {}, "DenseNet121": {}, "SEResNet50": {}, "PReLUNetA": {}, "ResidualAttention56": {}, "SPPNetZF5": {},
-    "ResNet20CIFAR": {}, "AllCNNA": {}, "StochasticDepthResNet110": {}, "BLeNet": {}, "ShakeShake26_32CIFAR": {},
-    "FCN32s": dict(backbone="SqueezeNetV1_1", input_shape=(240, 320, 3)),
-    "DeepLab": dict(input_shape=(161, 161, 3)),
-    "HED": dict(backbone="SqueezeNetV1_1", input_shape=(240, 320, 3)),
-}  # fmt: skip
 PEERS = ("InceptionV3", "Xception", "VGG16", "ResNet50", "DenseNet121")
 START = {
     "runtime": "from keras_vision.runtime import Predictor; print(Predictor({tflite!r}).classify({image!r})[0].index)",
@@ -58,14 +48,16 @@ def built(name: str, data: Path, **settings: Any) -> Any:
     return kv.create_model(name, weights=file if name == "SqueezeNet" else None, **settings)
 
 
-def exported(model: Any, folder: Path, calibrate: Path, forms: tuple[str | None, ...] = FORMS) -> dict[str, Path]:
+def exported(
+    model: Any, folder: Path, calibrate: Path, forms: tuple[str | None, ...] = FORMS, images: int = IMAGES
+) -> dict[str, Path]:
     """A file of each form; those that cannot be made are left out, with the reason printed."""
     from keras_vision.export import to_litert
 
     found = {}
     for form in forms:
         path = folder / f"{model.name}_{form}.tflite"
-        data = dict(representative=calibrate, images=IMAGES, agreement=0.0) if form == "int8" else {}
+        data = dict(representative=calibrate, images=images, agreement=0.0) if form == "int8" else {}
         try:
             to_litert(model, path, quantize=form, overwrite=True, **data)
             found[form or "float32"] = path
@@ -81,41 +73,6 @@ def times(files: dict[str, Path], model: Any, calls: int) -> dict[str, float]:
     image = np.random.default_rng(0).normal(0, 1, (1, *model.inputs[0].shape[1:])).astype(np.float32)
     found = latencies(list(files.values()), image, (THREADS,), calls)
     return {form: found[path][THREADS] for form, path in files.items()}
-
-
-def agreement(model: Any, path: Path, photographs: Path) -> str:
-    """Share of equal answers on photographs between those that were calibrated on."""
-    from keras_vision.export.parity import measure
-    from keras_vision.export.running import both_outputs
-    from keras_vision.runtime import list_images, open_image
-
-    files = list(list_images([photographs]))
-    seen = set(np.linspace(0, len(files) - 1, IMAGES).round().astype(int))
-    others = [file for place, file in enumerate(files) if place not in seen][:40]
-    images = [model.preprocessing(open_image(file))[None] for file in others]
-    share = measure(*both_outputs(model, path, images, in_graph=False), model.card, path.name).agreement
-    return "–" if share is None else f"{share:.0%}"
-
-
-def families(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
-    """A row for each family: sizes, latencies and agreement."""
-    from keras_vision.export import contents
-
-    yield "model", "float32", "float16", "dynamic", "int8", "int8 agrees", "in floating point"
-    for name in given.models or FAMILIES:
-        model = built(name, given.data, **FAMILIES.get(name, {}))
-        files = exported(model, folder, given.calibrate)
-        taken = times(files, model, given.calls)
-        cells = [
-            f"{files[f].stat().st_size / 2**20:.1f} MiB, {taken[f]:.1f} ms" if f in files else "–"
-            for f in ("float32", "float16", "dynamic", "int8")
-        ]
-        same, islands = "–", "–"
-        if "int8" in files:
-            same = agreement(model, files["int8"], given.calibrate)
-            found = contents(files["int8"]).islands
-            islands = ", ".join(f"{count} {op}" for op, count in found.items()) or "nothing"
-        yield name, *cells, same, islands
 
 
 def squeezenet(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
@@ -237,7 +194,7 @@ def seconds(run: Callable[[], Any]) -> float:
 
 
 PARTS = {
-    "families": families, "squeezenet": squeezenet, "inception": inception, "applications": applications,
+    "squeezenet": squeezenet, "inception": inception, "applications": applications,
     "start": start, "folder": folder_of_images,
 }  # fmt: skip
 
@@ -247,7 +204,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared")
     parser.add_argument("--calibrate", type=Path, required=True)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--models", nargs="*", help="of `families` and `applications`, in place of theirs")
+    parser.add_argument("--models", nargs="*", help="of `applications`, in place of its own")
     parser.add_argument("--calls", type=int, default=CALLS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--every", type=int, default=1, help="take every nth test photograph")
@@ -256,10 +213,6 @@ def main() -> None:
     for part in given.only:
         with tempfile.TemporaryDirectory() as folder:
             head, *rows = PARTS[part](given, Path(folder))
-        if part == "families":
-            lines = [" | ".join(row) for row in (head, ["---"] * len(head), *rows)]
-            print("\n".join(f"| {line} |" for line in lines), flush=True)
-            continue
         table = Table(*head)
         for row in rows:
             table.add_row(*row)
