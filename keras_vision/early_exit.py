@@ -16,7 +16,7 @@ import numpy as np
 from keras_vision import graph
 from keras_vision.errors import KerasVisionError
 from keras_vision.model import VisionModel
-from keras_vision.runtime.exits import Exited, checked_thresholds, entropy, in_batches, softmax
+from keras_vision.runtime.exits import Exited, Following, checked_thresholds, entropy, in_batches, softmax
 
 __all__ = ["EarlyExit", "Exited", "Stage", "checked_thresholds", "entropy", "stages"]
 
@@ -95,15 +95,16 @@ class EarlyExit:
         for start in range(0, len(images), batch_size):
             carried = [images[start : start + batch_size]]
             for number, rows in enumerate(found):
-                given, _, carried = self._stage(number, carried)
+                given, _, following = self._stage(number, carried)
                 rows.append(given)
+                carried = following()
         return [np.concatenate(rows) for rows in found]
 
-    def _stage(self, number: int, carried: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    def _stage(self, number: int, carried: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, Following]:
         outputs = self.stages[number].model.predict_on_batch(carried)
         scores, *following = map(np.asarray, keras.tree.flatten(outputs))
         given = softmax(scores) if self.logits else scores
-        return given, entropy(given), following
+        return given, entropy(given), lambda: following
 
 
 def _exits(model: keras.Model, names: Collection[str] | None) -> list[str]:

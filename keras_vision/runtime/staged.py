@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_vision.errors import KerasVisionError
-from keras_vision.runtime.exits import Exited, checked_thresholds, in_batches
+from keras_vision.runtime.exits import Exited, Following, checked_thresholds, in_batches
 from keras_vision.runtime.images import Source, open_image
 from keras_vision.runtime.predictor import open_interpreter
 from keras_vision.runtime.preprocessing import Preprocessing
@@ -83,11 +83,11 @@ class _Stage:
         if lost := [name for name in names if name not in outputs]:
             raise KerasVisionError(f"{path} has no output {lost[0]!r}: no stage of this version; export it again.")
         self._inputs = [inputs[f"carried{i}"]["index"] for i in range(len(inputs))]
-        self._outputs = [outputs[name]["index"] for name in names]
+        self._given, self._spread, *self._carried = (outputs[name]["index"] for name in names)
         self._images = 0
 
-    def __call__(self, carried: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-        """Probabilities `(n, classes)`, their entropies `(n,)`, and what the next stage takes."""
+    def __call__(self, carried: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, Following]:
+        """Probabilities `(n, classes)`, their entropies `(n,)`, and what the next stage takes, until the next call."""
         if len(carried[0]) != self._images:
             for index, tensor in zip(self._inputs, carried, strict=True):
                 self._interpreter.resize_tensor_input(index, tensor.shape)
@@ -96,8 +96,8 @@ class _Stage:
         for index, tensor in zip(self._inputs, carried, strict=True):
             self._interpreter.set_tensor(index, tensor)
         self._interpreter.invoke()
-        given, spread, *following = [self._interpreter.get_tensor(index) for index in self._outputs]
-        return given, spread, following
+        read = self._interpreter.get_tensor
+        return read(self._given), read(self._spread), lambda: [read(index) for index in self._carried]
 
 
 def _read_index(file: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Stages:
         self.batches[number].append(len(images))
         places = images[:, 0].astype(int)
         given = np.stack([places, np.full(len(places), number)], axis=1).astype("float32")
-        return given, SPREADS[number, places], [images]
+        return given, SPREADS[number, places], lambda: [images]
 
 
 def by_hand(place):
@@ -40,10 +40,11 @@ def test_images_leave_as_they_would_alone(batch_size):
         assert all(size == batch_size for sizes in stages.batches for size in sizes[:-1])
 
 
-def test_values_that_are_not_finite_are_an_error():
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_values_that_are_not_finite_are_an_error(batch_size):
     def broken(number, carried):
-        spread = np.where(np.arange(len(carried[0])) == 2, np.nan, 0.0)
-        return np.zeros((len(spread), 2), "float32"), spread, carried
+        spread = np.where(carried[0][:, 0] == 2, np.nan, 0.0)
+        return np.zeros((len(spread), 2), "float32"), spread, lambda: carried
 
     with pytest.raises(KerasVisionError, match="exit 0 gives values that are not finite"):
-        in_batches(broken, np.zeros((9, 1), "float32"), THRESHOLDS, 2, 4)
+        in_batches(broken, np.arange(9, dtype="float32")[:, None], THRESHOLDS, 2, batch_size)
