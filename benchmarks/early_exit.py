@@ -39,6 +39,7 @@ from keras_vision.data import LabelledImages
 from keras_vision.early_exit import EarlyExit
 from keras_vision.evaluation.exit_thresholds import ExitPlan, exit_curve, search_exits
 from keras_vision.export import to_litert
+from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
 from keras_vision.runtime import StagedPredictor
 from keras_vision.runtime.predictor import open_interpreter
@@ -74,7 +75,8 @@ def main_line(recipe: branchynet.BranchyRecipe, data: Path, folder: Path) -> ker
         training = kept.split(branchynet.HELD_OUT, recipe.seed)[0]
         epochs = recipe.main_epochs + recipe.joint_epochs
         branchynet.trained(line, training, recipe, epochs, folder / "snapshot.npz")
-        line.save(file)
+        with whole_file(file) as temporary:
+            line.save(temporary)
     line = keras.saving.load_model(file)
     line.jit_compile = False
     return line
