@@ -57,8 +57,13 @@ SHORTER = {  # of which every block survives: a dropped one learns nothing
     "BResNet110": dict(n=1),
     "SPPNetZF5": dict(pyramid=(2, 1)),
 }
-pytestmark = pytest.mark.usefixtures("undrawn")  # whatever is computed gets weights from `randomize`
 EACH = [n if n in SMALLEST else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
+
+
+@pytest.fixture
+def randomize(randomize, undrawn):
+    """Its models are built without drawing the weights that it replaces."""
+    return randomize
 
 
 def build(name: str, **arguments) -> VisionModel:
@@ -87,7 +92,7 @@ def scores(model: VisionModel, x: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", EACH)
-def test_counts_without_the_classifier_are_the_published_ones(name):
+def test_counts_without_the_classifier_are_the_published_ones(name, undrawn):
     model = kv.create_model(name, include_top=False, weights=None)
     assert (model.card.parameters, model.card.trainable_parameters) == COUNTS[name][2:]
     assert model.input_shape == (None, None, None, 1 if name == "BLeNet" else 3)
@@ -95,7 +100,7 @@ def test_counts_without_the_classifier_are_the_published_ones(name):
 
 
 @pytest.mark.parametrize(("name", "settings", "count"), SETTINGS)
-def test_parameter_counts_of_settings(name, settings, count):
+def test_parameter_counts_of_settings(name, settings, count, undrawn):
     assert kv.create_model(name, weights=None, **settings).card.trainable_parameters == count
 
 
@@ -192,11 +197,11 @@ def test_keras_file_keeps_outputs_card_and_labels(name, randomize, tmp_path):
         *EXITS,
     ],
 )
-def test_mixed_float16_gives_float32_probabilities(name, randomize):
+def test_mixed_float16_gives_float32_probabilities(name):
     shape = small_shape(name)
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        model = randomize(build(name, classes=10, input_shape=shape))
+        model = build(name, classes=10, input_shape=shape)
     finally:
         keras.config.set_dtype_policy("float32")
     assert next(layer for layer in model.layers if layer.weights).compute_dtype == "float16"
