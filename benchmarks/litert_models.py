@@ -49,6 +49,7 @@ def measured(name: str, data: Path, photographs: Path) -> dict[str, Any]:
     shape = tuple(entry["input"])
     if None in shape:
         shape = next(size for family, size in OPEN.items() if name.startswith(family))
+    keras.utils.set_random_seed(0)
     model = built(name, data, input_shape=shape)
     dear = (entry["multiply_adds"] or MUCH) >= MUCH
     with tempfile.TemporaryDirectory() as folder:
@@ -99,12 +100,13 @@ def write(found: dict[str, Any]) -> None:
     with whole_file(FOUND, overwrite=True) as temporary:
         lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(found[name])}" for name in sorted(found))
         temporary.write_text(f"{{\n{lines}\n}}\n")
-    machines = sorted({f"{own['cpu']}" for own in found.values()})
+    machines = sorted({own["cpu"] for own in found.values()})
     for page, forms in PAGES.items():
         text = page.read_text(encoding="utf-8")
         before, rest = text.split(MARKS[0])
         _, after = rest.split(MARKS[1])
-        note = f"\nOne image, {THREADS} threads, measured on: {'; '.join(machines)}.\n"
+        known = f"{len(found)} of {len(catalogue())} models"
+        note = f"\n{known}; one image, {THREADS} threads, on: {'; '.join(machines)}.\n"
         with whole_file(page, overwrite=True) as temporary:
             temporary.write_text(f"{before}{MARKS[0]}\n{table(found, forms)}{note}{MARKS[1]}{after}", encoding="utf-8")
 
