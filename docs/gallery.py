@@ -118,6 +118,17 @@ def edges() -> Image.Image:
     return side_by_side([photograph, Image.fromarray(np.uint8(255 * (1 - probabilities))), painted])
 
 
+def drawing() -> Image.Image:
+    """New digits by the committed DRAW, each drawn from left to right; red is the window that is written through."""
+    generator = kv.runtime.Generator(MODELS / "draw-mnist" / "model.tflite")
+    canvases, windows = generator.generate(6, seed=0)
+    frames = kv.visualization.drawing_frames(canvases, windows, generator.patch, columns=1, enlarge=2)
+    frames.append(kv.visualization.grid(canvases[:, -1], columns=1, enlarge=2))
+    width = (WIDTH + GAP) // len(frames) - GAP
+    size = width, frames[0].height * width // frames[0].width
+    return table([frame.resize(size, Image.Resampling.LANCZOS) for frame in frames], len(frames))
+
+
 def explore_page() -> Image.Image:
     """The page of `keras-vision explore` of 160 crops of eight photographs, in a browser, with one image picked."""
     from playwright.sync_api import sync_playwright
@@ -138,7 +149,7 @@ def explore_page() -> Image.Image:
 
 
 PICTURES: dict[str, Callable[[], Image.Image]] = {
-    each.__name__: each for each in (classification, evidence, methods, segmentation, edges, explore_page)
+    each.__name__: each for each in (classification, evidence, methods, segmentation, edges, drawing, explore_page)
 }
 
 

@@ -198,9 +198,9 @@ def test_smallest_inputs():
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n not in SMALL else n for n in MODELS])
 def test_smallest_input_works_and_one_pixel_less_is_an_error(name):
     height, width = minimum(name)
-    for top in (True, False):
-        model = kv.create_model(name, input_shape=(height, width, 3), weights=None, include_top=top)
-        assert np.isfinite(np.asarray(model(np.ones((1, height, width, 3), "float32")))).all()
+    model = kv.create_model(name, input_shape=(height, width, 3), weights=None)
+    assert np.isfinite(np.asarray(model(np.ones((1, height, width, 3), "float32")))).all()
+    kv.create_model(name, input_shape=(height, width, 3), weights=None, include_top=False)
     small = f"too small for {name}: at least {height} x {width} pixels" if height > 1 else "positive numbers of pixels"
     for top, shape in ((True, (height - 1, width, 3)), (False, (height, width - 1, 3))):
         with pytest.raises(KerasVisionError, match=small):

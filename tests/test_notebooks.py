@@ -13,7 +13,7 @@ from PIL import Image
 
 FOLDER = Path(__file__).parents[1] / "colab"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-CHEAP = ("03", "04", "06", "08", "10")  # these train nothing, or little: less than a minute of processor time
+CHEAP = ("03", "04", "05", "06", "08", "10")  # these train nothing, or little: less than a minute of processor time
 
 
 def notebooks():

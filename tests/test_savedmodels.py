@@ -10,10 +10,11 @@ import pytest
 
 import keras_vision.zoo  # noqa: F401 - registers the classes of the files
 from keras_vision.captioning.text import words_of
-from keras_vision.data import bsds500, camvid, digits, mnist, unpack
+from keras_vision.data import binarized_mnist, bsds500, camvid, digits, mnist, unpack
 from keras_vision.edges import evaluate_boundaries, suppress_non_maxima
 from keras_vision.evaluation import caption_scores, segmentation_scores
-from keras_vision.runtime import Captioner, DensePredictor, Predictor, StagedPredictor, open_image
+from keras_vision.generative import nearest_images, variational_bound
+from keras_vision.runtime import Captioner, DensePredictor, Generator, Predictor, StagedPredictor, open_image
 from keras_vision.training.recipes.caption_data import caption_parts
 
 FOLDER = Path(__file__).parents[1] / "savedmodels"
@@ -107,6 +108,25 @@ def test_b_lenet_leaves_early_and_reads_mnist(shared):
     expected = keras.tree.flatten(model(model.preprocessing.normalize(pixels), training=False))
     first = StagedPredictor(folder, thresholds=[2.3]).run(model.preprocessing.normalize(pixels)).probabilities
     np.testing.assert_allclose(first, expected[1], atol=1e-5)
+
+
+def test_draw_reaches_the_nats_of_its_card_and_draws_digits(shared):
+    """The bound with other noise than the run's; both files draw the same; the committed B-LeNet reads the drawings."""
+    folder, metrics = FOLDER / "draw-mnist", MANIFEST["draw-mnist"]["metrics"]
+    model = keras.models.load_model(folder / "model.keras", compile=False)
+    training, test = (binarized_mnist(shared / "data/binarized_mnist", part) for part in ("train", "test"))
+    assert variational_bound(model, test.astype(np.float32), seed=1).nats == pytest.approx(metrics["nats"], abs=0.3)
+    assert metrics["nats"] <= 95
+    drawn = Generator(folder / "model.tflite").generate(200, seed=3).canvases
+    np.testing.assert_allclose(drawn, model.generate(200, seed=3, steps=True), atol=1e-4)
+    samples = (np.random.default_rng(0).random(drawn[:, -1].shape) < drawn[:, -1]).astype(np.float32)
+    apart = nearest_images(samples, training[:20_000]).distances
+    assert apart.mean() >= 0.95 * metrics["nearest_distance_of_test_images"]  # a copy would be nearer than test digits
+    reader = StagedPredictor(FOLDER / "b-lenet-mnist")
+    ink = np.rint(255 * drawn[:, -1]).astype(np.uint8)[..., 0]
+    read = reader.predict(list(ink)).probabilities
+    assert np.mean(read.max(1) > 0.9) >= 0.7  # of test digits 0.98
+    assert np.bincount(read.argmax(1), minlength=10).min() >= 6  # noise and the mean drawing are read as one digit
 
 
 def test_the_digits_classifier_reads_the_digits_it_was_not_trained_on():

@@ -1,4 +1,4 @@
-"""The command line as a user runs it: in a process of its own."""
+"""The command line as a user runs it: in a process of its own, but for errors, which `call` sees in this one."""
 
 import json
 import os
@@ -97,14 +97,20 @@ def test_keras_file_and_litert_file_agree(model, photographs):
         (["models", "info", "InceptionV4"], "Did you mean InceptionV3"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_1(arguments, message, model, photographs, tmp_path):
+def test_bad_input_is_one_line_and_exit_1(arguments, message, model, photographs, tmp_path, call):
     (tmp_path / "nothing").mkdir()
     names = {"model": model, "empty": tmp_path / "nothing", "good": photographs / "good.png"}
-    done = run(*(str(a).format(**names) for a in arguments))
+    done = call(*(str(a).format(**names) for a in arguments))
     assert done.returncode == 1
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
     assert (photographs / "good.png").stat().st_size > 1000  # nothing was overwritten
+
+
+def test_an_error_in_a_process_of_its_own_has_no_traceback(model):
+    done = run("classify", "none.jpg", "--model", model)
+    assert done.returncode == 1
+    assert "none.jpg: no such file" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_folder_of_broken_images_exits_1(model, photographs):
@@ -122,7 +128,7 @@ def test_export_writes_both_formats_and_says_how_exact(model, tmp_path):
     assert (tmp_path / "saved/saved_model.pb").exists()
 
 
-def test_export_quantises_with_a_report(model, tmp_path):
+def test_export_quantises_with_a_report(model, tmp_path, call):
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)):
@@ -134,7 +140,7 @@ def test_export_quantises_with_a_report(model, tmp_path):
     assert "of 10 photographs" in done.stdout
     assert json.loads((tmp_path / "out.tflite.report.json").read_text())["fully_quantised"] is True
     assert (tmp_path / "out.tflite.report.html").stat().st_size > 1000
-    again = run("export", model / "model.keras", out, *options)
+    again = call("export", model / "model.keras", out, *options)
     assert again.returncode == 1
     assert "exists already" in again.stderr
     for bad, message in [
@@ -142,28 +148,28 @@ def test_export_quantises_with_a_report(model, tmp_path):
         (["--io", "int8"], "goes with quantize='int8'"),
         (["--quantize", "int8", "--calibrate", tmp_path / "none"], "no such file or folder"),
     ]:
-        done = run("export", model / "model.keras", tmp_path / "other.tflite", *bad)
+        done = call("export", model / "model.keras", tmp_path / "other.tflite", *bad)
         assert done.returncode == 1
         assert message in done.stderr
     assert not (tmp_path / "other.tflite").exists()
 
 
-def test_a_damaged_keras_file_is_one_clear_error(model, tmp_path):
+def test_a_damaged_keras_file_is_one_clear_error(model, tmp_path, call):
     whole = (model / "model.keras").read_bytes()
     for name, content in {"half": whole[: len(whole) // 2], "empty": b"", "text": b"hello"}.items():
         (tmp_path / f"{name}.keras").write_bytes(content)
-        done = run("export", tmp_path / f"{name}.keras", tmp_path / "out.tflite")
+        done = call("export", tmp_path / f"{name}.keras", tmp_path / "out.tflite")
         assert done.returncode == 1
         assert "damaged, or not a Keras model file" in done.stderr
 
 
-def test_models_and_doctor_answer():
+def test_models_and_doctor_answer(call):
     table = run("models", "list", "--markdown").stdout
     assert table in (Path(__file__).parents[2] / "README.md").read_text(), "README's table: models list --markdown"
-    done = run("models", "list", "squeezenet*")
+    done = call("models", "list", "squeezenet*")
     assert "1,235,496" in done.stdout
     assert "Inception" not in done.stdout
-    assert json.loads(run("models", "info", "squeezenet", "--json").stdout)["parameters"] == 1_248_424
+    assert json.loads(call("models", "info", "squeezenet", "--json").stdout)["parameters"] == 1_248_424
     done = run("doctor", "--build")
     assert "compiled in" in done.stdout
     assert "of its reference on average" in done.stdout

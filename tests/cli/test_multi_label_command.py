@@ -55,11 +55,10 @@ def test_a_run_writes_model_thresholds_and_metrics(folder, tmp_path):
     (("--skip", "--exclusive", "dark,9"), "label 'dark' is in the exclusive groups twice"),
     (("--skip", "--columns", "image_name"), "--columns image_name; give two names"),
 ])  # fmt: skip
-def test_what_is_refused_in_one_line(folder, tmp_path, more, message):
-    done = run(*arguments(folder, tmp_path / "run", *more))
+def test_what_is_refused_in_one_line(folder, tmp_path, more, message, call):
+    done = call(*arguments(folder, tmp_path / "run", *more))
     assert done.returncode == 1
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
 
 

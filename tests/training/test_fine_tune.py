@@ -1,7 +1,9 @@
 """Training runs: phases, resuming, folders that are in use, what a finished run leaves behind."""
 
 import csv
+import importlib
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -20,6 +22,17 @@ from keras_vision.training.best_epoch import BestEpoch
 def images():
     whole = digits()
     return LabelledImages(whole.sources[:400], whole.labels[:400], whole.class_names)
+
+
+@pytest.fixture
+def unexported(monkeypatch):
+    """Runs end with model.keras: what else they leave is `test_a_finished_run_leaves_models_metrics_and_report`'s."""
+
+    def finish(model, settings, test, best_epoch, rows, out):
+        model.save(out / "model.keras")
+        return SimpleNamespace(best_epoch=best_epoch)
+
+    monkeypatch.setattr(importlib.import_module("keras_vision.training.fine_tune"), "finish", finish)
 
 
 def _run(**changes):
@@ -85,7 +98,7 @@ def test_a_finished_run_leaves_models_metrics_and_report(images, tmp_path):
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"} < rows[0].keys()
 
 
-def test_an_interrupted_run_goes_on_in_the_middle_of_an_epoch_as_if_nothing_had_been(images, tmp_path):
+def test_an_interrupted_run_goes_on_in_the_middle_of_an_epoch_as_if_nothing_had_been(images, tmp_path, unexported):
     run = _run(epochs=3)
     with pytest.raises(KeyboardInterrupt):
         fine_tune(run, images, tmp_path / "run", [Stop(epoch=2)], every=0)
@@ -103,7 +116,7 @@ def test_an_interrupted_run_goes_on_in_the_middle_of_an_epoch_as_if_nothing_had_
         np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
-def test_interrupted_in_the_first_epoch_starts_again(images, tmp_path):
+def test_interrupted_in_the_first_epoch_starts_again(images, tmp_path, unexported):
     with pytest.raises(KeyboardInterrupt):
         fine_tune(_run(), images, tmp_path / "run", [Stop(epoch=0)])
     seen = Seen()
@@ -111,7 +124,7 @@ def test_interrupted_in_the_first_epoch_starts_again(images, tmp_path):
     assert seen.epochs == [0, 1]
 
 
-def test_head_trains_first_then_all_and_an_interruption_between_them_resumes(images, tmp_path):
+def test_head_trains_first_then_all_and_an_interruption_between_them_resumes(images, tmp_path, unexported):
     weights = tmp_path / "start.weights.h5"
     kv.create_model("SqueezeNetV1_1", weights=None, input_shape=(32, 32, 3)).save_weights(weights)
     run = _run(weights=str(weights), head_epochs=1)
@@ -124,7 +137,7 @@ def test_head_trains_first_then_all_and_an_interruption_between_them_resumes(ima
     assert len(seen.trainable[0]) == 26
 
 
-def test_only_the_classifier_moves_in_the_head_phase(images, tmp_path):
+def test_only_the_classifier_moves_in_the_head_phase(images, tmp_path, unexported):
     weights = tmp_path / "start.weights.h5"
     start = kv.create_model("SqueezeNetV1_1", weights=None, input_shape=(32, 32, 3))
     start.save_weights(weights)
@@ -192,7 +205,7 @@ def test_the_best_epoch_is_kept_and_the_one_that_a_snapshot_may_need(tmp_path):
     assert best.epoch == 3
 
 
-def test_curves_and_training_images_for_tensorboard(images, tmp_path):
+def test_curves_and_training_images_for_tensorboard(images, tmp_path, unexported):
     fine_tune(_run(epochs=1), images, tmp_path / "run", tensorboard=True)
     events = EventAccumulator(str(tmp_path / "run/tensorboard/train"), {"tensors": 0, "images": 0}).Reload()
     assert {"epoch_loss", "epoch_accuracy", "epoch_learning_rate", "training images"} <= set(events.Tags()["tensors"])
