@@ -18,7 +18,7 @@ MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
 PROGRAM = """
 import importlib.util, sys
 from pathlib import Path
-from keras_vision.runtime import Captioner, DensePredictor, Predictor, StagedPredictor
+from keras_vision.runtime import Captioner, DensePredictor, Generator, Predictor, StagedPredictor
 
 for name in ("tensorflow", "keras", "scipy", "sklearn", "h5py", "typer", "rich"):
     assert importlib.util.find_spec(name) is None, name
@@ -27,6 +27,8 @@ if (folder / "exits.json").exists():
     print(*StagedPredictor(folder).predict([image]).probabilities.shape)
 elif task == "captioning":
     print("caption:", *Captioner(folder / "model.tflite").caption(image).words)
+elif task == "generation":
+    print(*Generator(folder / "model.tflite").generate(3, seed=0).canvases.shape)
 elif task == "classification":
     print(*Predictor(folder / "model.tflite").predict([image]).shape)
 else:
@@ -73,5 +75,6 @@ def test_each_committed_model_runs_there(python, name, tmp_path):
     command = [python, "-I", "-c", PROGRAM, FOLDER / name, task, tmp_path / "image.png"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    first, second = {"classification": ("1", "10"), "captioning": ("caption:", "a")}.get(task, ("256", "256"))
+    starts = {"classification": ("1", "10"), "captioning": ("caption:", "a"), "generation": ("3", "16")}
+    first, second = starts.get(task, ("256", "256"))
     assert done.stdout.split()[:2] == [first, second]
