@@ -124,6 +124,7 @@ def test_values_are_read_as_their_fields_type():
     ("augment=mine", "augment='mine'; accepted: none, alexnet"),
     ("precision=float8", "precision='float8'; accepted: float32"),
     ('rates={"fc": 0}', "give factors above 0"),
+    ("pixel_std=[64, 0, 64]", "give a finite number above 0 for each channel"),
     ("stage_model=VGG11", "stage_model and stage_layers go together"),
 ])  # fmt: skip
 def test_wrong_settings_are_named(pair, says):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 from small_data import class_folders
@@ -14,7 +15,7 @@ from keras_vision.registry import create_model
 from keras_vision.training.recipes import squeezenet_design as design
 
 TINY = dataclasses.replace(design.BASE, epochs=1, batch_size=20)
-TWO = {"sr": {0.125: dict(sr=0.125), 0.25: dict(sr=0.25)}, "bypass": {"none": dict(bypass=None)}}
+TWO = {"sr": {0.125: dict(sr=0.125), 0.25: dict(sr=0.25)}, "bypass": {kind or "none": dict(bypass=kind) for kind in (None, "complex")}}
 
 
 def by_hand(sr=0.125, pct=0.5, bypass=None, classes=10):
@@ -55,10 +56,14 @@ def noise(tmp_path_factory):
 
 def test_a_sweep_trains_each_network_once_and_draws_it(noise, tmp_path):
     points = design.run(noise, tmp_path / "out", TINY, TWO)
-    assert [(p.sweep, p.value) for p in points] == [("sr", 0.125), ("sr", 0.25), ("bypass", "none")]
-    assert [p.parameters for p in points] == [by_hand(0.125, classes=2), by_hand(0.25, classes=2), by_hand(classes=2)]
-    folders = sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir())
-    assert folders == ["sr=0.125-pct_3x3=0.5-bypass=None", "sr=0.25-pct_3x3=0.5-bypass=None"]
+    assert [(p.sweep, p.value) for p in points] == [("sr", 0.125), ("sr", 0.25), ("bypass", "none"), ("bypass", "complex")]
+    networks = [(0.125, None), (0.25, None), (0.125, None), (0.125, "complex")]
+    assert [p.parameters for p in points] == [by_hand(sr, bypass=kind, classes=2) for sr, kind in networks]
+    folders = {path for path in (tmp_path / "out").iterdir() if path.is_dir()}
+    assert {path.name for path in folders} == {f"sr={sr}-pct_3x3=0.5-bypass={kind}" for sr, kind in networks}
+    for folder in folders:  # what a kept network says of its pixels is what it was trained with
+        std = keras.models.load_model(folder / "model.keras", compile=False).preprocessing.std
+        assert std == (64.0 if "complex" in folder.name else 1.0,) * 3
     written = json.loads((tmp_path / "out" / "design.json").read_text())
     assert [row["top1"] for row in written] == [p.top1 for p in points]
     assert (tmp_path / "out" / "design.png").read_bytes().startswith(b"\x89PNG")

@@ -62,7 +62,9 @@ def without_sides(recipe: Recipe, model: VisionModel, class_names: tuple[str, ..
 def shown(recipe: Recipe, model: VisionModel) -> Preprocessing:
     """How an image is shown in evaluation."""
     spec = model.preprocessing.for_input(recipe.size, recipe.size, 3)  # where the model leaves it open
-    return spec if recipe.resize_shorter is None else dataclasses.replace(spec, resize_shorter=recipe.resize_shorter)
+    if recipe.resize_shorter is not None:
+        spec = dataclasses.replace(spec, resize_shorter=recipe.resize_shorter)
+    return dataclasses.replace(spec, std=recipe.pixel_std) if recipe.pixel_std else spec
 
 
 def check_fits(recipe: Recipe, parts: Parts, replicas: int) -> None:

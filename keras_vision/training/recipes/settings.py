@@ -156,6 +156,8 @@ class Recipe(Settings):
             before the crop, None for the model's own share.
         sizes: sides of the input that epochs take in turn, for models that take any size: images are shown at `size`
             and then resized. Empty for `size` alone.
+        pixel_std: what each channel is divided by, in place of the standard deviation of the model's preprocessing;
+            empty for the model's own.
         label_smoothing: share of the labels that goes to all classes alike.
         label_noise: share of the training images whose class becomes one of the others, at random by the seed.
         auxiliary_weight: of each side classifier's loss, where the model has some.
@@ -173,6 +175,7 @@ class Recipe(Settings):
     size: int = 224
     resize_shorter: int | None = None
     sizes: tuple[int, ...] = ()
+    pixel_std: tuple[float, ...] = ()
     label_smoothing: float = 0.0
     label_noise: float = 0.0
     auxiliary_weight: float = 0.0
@@ -196,6 +199,8 @@ class Recipe(Settings):
             raise KerasVisionError("stage_model and stage_layers go together.")
         if any(side < 1 for side in self.sizes):
             raise KerasVisionError(f"sizes={self.sizes}; give sides in pixels, at least 1.")
+        if not all(math.isfinite(std) and std > 0 for std in self.pixel_std):
+            raise KerasVisionError(f"pixel_std={self.pixel_std}; give a finite number above 0 for each channel.")
 
 
 def with_settings(recipe: AnyRecipe, pairs: Sequence[str]) -> AnyRecipe:
