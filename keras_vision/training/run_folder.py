@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vision.errors import KerasVisionError
+from keras_vision.files import whole_file
 from keras_vision.training.manifest import read_manifest, write_manifest
 from keras_vision.training.strategy import is_chief, summed
 
@@ -53,6 +54,19 @@ def claim(
     if summed(strategy, [float(refused is not None)])[0]:
         raise refused or KerasVisionError("the first machine has refused to start; its message says why.")
     return out / CHECKPOINTS
+
+
+def keep(out: Path, model: Any) -> None:
+    """Write the network of a run whole, or nothing."""
+    with whole_file(out / MODEL, overwrite=True) as temporary:
+        model.save(temporary)
+
+
+def finish(out: Path, outcome: Mapping[str, Any]) -> None:
+    """Write what a run has measured, which marks it as finished, and remove its snapshots."""
+    with whole_file(out / METRICS, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(outcome, indent=1))
+    shutil.rmtree(out / CHECKPOINTS)
 
 
 def _prepare(out: Path, settings: Mapping[str, Any], data: str, products: Sequence[str], overwrite: bool) -> None:

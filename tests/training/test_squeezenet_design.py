@@ -15,7 +15,10 @@ from keras_vision.registry import create_model
 from keras_vision.training.recipes import squeezenet_design as design
 
 TINY = dataclasses.replace(design.BASE, epochs=1, batch_size=20)
-TWO = {"sr": {0.125: dict(sr=0.125), 0.25: dict(sr=0.25)}, "bypass": {kind or "none": dict(bypass=kind) for kind in (None, "complex")}}
+TWO = {
+    "sr": {0.125: dict(sr=0.125), 0.25: dict(sr=0.25)},
+    "bypass": {kind or "none": dict(bypass=kind) for kind in (None, "complex")},
+}
 
 
 def by_hand(sr=0.125, pct=0.5, bypass=None, classes=10):
@@ -56,7 +59,7 @@ def noise(tmp_path_factory):
 
 def test_a_sweep_trains_each_network_once_and_draws_it(noise, tmp_path):
     points = design.run(noise, tmp_path / "out", TINY, TWO)
-    assert [(p.sweep, p.value) for p in points] == [("sr", 0.125), ("sr", 0.25), ("bypass", "none"), ("bypass", "complex")]
+    assert [(p.sweep, p.value) for p in points] == [(sweep, value) for sweep, values in TWO.items() for value in values]
     networks = [(0.125, None), (0.25, None), (0.125, None), (0.125, "complex")]
     assert [p.parameters for p in points] == [by_hand(sr, bypass=kind, classes=2) for sr, kind in networks]
     folders = {path for path in (tmp_path / "out").iterdir() if path.is_dir()}

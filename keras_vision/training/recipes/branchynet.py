@@ -17,9 +17,7 @@ training: the cheapest at which no less is right there than of the main line alo
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +36,7 @@ from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
 from keras_vision.training.loop import train
 from keras_vision.training.recipes.data_sets import training_and_validation
-from keras_vision.training.run_folder import METRICS, MODEL, claim
+from keras_vision.training.run_folder import claim, finish, keep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,7 +144,6 @@ def run(
     model.labels = kept.class_names
     outcome = judged(main, model, held_out, test)
     _write(outcome, Path(out))
-    shutil.rmtree(folder)
     return outcome
 
 
@@ -212,15 +209,13 @@ def arrays(images: LabelledImages, model: VisionModel) -> tuple[np.ndarray, np.n
 
 
 def _write(outcome: BranchyOutcome, out: Path) -> None:
-    with whole_file(out / MODEL, overwrite=True) as temporary:
-        outcome.model.save(temporary)
+    keep(out, outcome.model)
     to_staged_litert(outcome.model, out / STAGES, outcome.plan.thresholds, overwrite=True)
     with whole_file(out / PICTURE, overwrite=True) as temporary:
         curve_figure(outcome.curve, outcome.plan, outcome.whole).savefig(temporary, format="png", dpi=120)
     values = {f.name: getattr(outcome, f.name) for f in dataclasses.fields(outcome) if f.name != "model"}
     values |= dict(plan=dataclasses.asdict(outcome.plan), curve=[dataclasses.asdict(plan) for plan in outcome.curve])
-    with whole_file(out / METRICS, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    finish(out, values)
 
 
 def curve_figure(curve: Sequence[ExitPlan], plan: ExitPlan, whole: int) -> Figure:

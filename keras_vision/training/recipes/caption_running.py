@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from keras_vision.training.recipes.caption_data import (
     steps_of,
 )
 from keras_vision.training.recipes.caption_settings import CaptionRecipe
-from keras_vision.training.run_folder import HISTORY, METRICS, MODEL, claim
+from keras_vision.training.run_folder import HISTORY, claim, finish, keep
 
 TUNED, SAID = "history_tuned.csv", "captions.json"
 _DECODED = 64  # images that captions are made of at a time
@@ -87,12 +86,9 @@ def run_caption_recipe(
     run.tune(every)
     plain = network(dataclasses.replace(recipe, start=None), vocabulary)  # without optimizers
     plain.set_weights(model.get_weights())
-    with whole_file(out / MODEL, overwrite=True) as temporary:
-        plain.with_card(model.card).save(temporary)
+    keep(out, plain.with_card(model.card))
     outcome = run.measured()
-    with whole_file(out / METRICS, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(outcome, indent=1))
-    shutil.rmtree(folder)
+    finish(out, outcome)
     return outcome
 
 

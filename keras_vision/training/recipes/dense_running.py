@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from keras_vision.data import EdgeImages, SegmentedImages
 from keras_vision.edges import evaluate_boundaries, suppress_non_maxima
 from keras_vision.errors import KerasVisionError
 from keras_vision.evaluation import segmentation_scores
-from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
 from keras_vision.runtime import open_image
 from keras_vision.runtime.dense import dense_probabilities
@@ -29,7 +26,7 @@ from keras_vision.training.recipes import dense_building as building
 from keras_vision.training.recipes.catalogue import DENSE_RECIPES
 from keras_vision.training.recipes.dense_data import DenseImages, DenseParts, dense_parts, fingerprint
 from keras_vision.training.recipes.dense_settings import DenseRecipe
-from keras_vision.training.run_folder import CHECKPOINTS, HISTORY, METRICS, MODEL, claim
+from keras_vision.training.run_folder import CHECKPOINTS, HISTORY, METRICS, MODEL, claim, finish, keep
 from keras_vision.training.strategy import is_chief
 
 SNAPSHOT, STAGE = "all.npz", "stage"
@@ -82,18 +79,15 @@ class _Run:
     def __call__(self, recipe: DenseRecipe, out: Path, overwrite: bool) -> tuple[VisionModel, Mapping[str, Any]]:
         building.check_parts(recipe, self.parts)
         settings, marks = dataclasses.asdict(recipe), fingerprint(self.parts)
-        folder = claim(out, settings, marks, self.strategy, products=(STAGE,), overwrite=overwrite)
+        claim(out, settings, marks, self.strategy, products=(STAGE,), overwrite=overwrite)
         first = self._stage(recipe, out)
         model = self._trained(recipe, out, first)
         plain = building.kept(recipe, model, self.parts.training)  # on every worker: reading takes all of them
         if not is_chief(self.strategy):
             return plain, {}
-        with whole_file(out / MODEL, overwrite=True) as temporary:
-            plain.save(temporary)
+        keep(out, plain)
         outcome = {**measured(plain, self.parts.test), "test_images": len(self.parts.test), "result": recipe.result}
-        with whole_file(out / METRICS, overwrite=True) as temporary:
-            temporary.write_text(json.dumps(outcome, indent=1))
-        shutil.rmtree(folder)
+        finish(out, outcome)
         return plain, outcome
 
     def _stage(self, recipe: DenseRecipe, out: Path) -> keras.Model | None:

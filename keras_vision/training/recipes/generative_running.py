@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +35,7 @@ from keras_vision.training.recipes.generative_data import (
     with_targets,
 )
 from keras_vision.training.recipes.generative_settings import GenerativeRecipe
-from keras_vision.training.run_folder import CHECKPOINTS, HISTORY, METRICS, MODEL, claim
+from keras_vision.training.run_folder import CHECKPOINTS, HISTORY, claim, finish, keep
 from keras_vision.training.sample_sheets import SampleSheets
 from keras_vision.training.strategy import is_chief
 from keras_vision.training.time_budget import TimeBudget
@@ -82,18 +80,15 @@ def run_generative_recipe(
     parts = drawable_parts(recipe.images, data)
     check_fits(recipe, parts)
     settings, products = dataclasses.asdict(recipe), (SAMPLES, NEAREST)
-    folder = claim(out, settings, fingerprint(parts), strategy, products=products, overwrite=overwrite)
+    claim(out, settings, fingerprint(parts), strategy, products=products, overwrite=overwrite)
     model = _trained(recipe, parts, out, strategy, callbacks, every)
     plain = network(recipe, trained=False)
     plain.set_weights(model.get_weights())  # on every worker: reading takes all of them
     if not is_chief(strategy):
         return {}
-    with whole_file(out / MODEL, overwrite=True) as temporary:
-        plain.save(temporary)
+    keep(out, plain)
     outcome = {**measured(recipe, plain, parts.test), **copied(recipe, plain, parts, out / NEAREST)}
-    with whole_file(out / METRICS, overwrite=True) as temporary:
-        temporary.write_text(json.dumps({**outcome, "result": recipe.result}, indent=1))
-    shutil.rmtree(folder)
+    finish(out, {**outcome, "result": recipe.result})
     return {**outcome, "result": recipe.result}
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,13 @@ import tensorflow as tf
 
 from keras_vision.data import cluttered_digits, mnist
 from keras_vision.errors import KerasVisionError
-from keras_vision.files import whole_file
 from keras_vision.generative import RAM, ConvolutionalBaseline, GlimpseClassifier, RAMLoss
 from keras_vision.training.history_file import HistoryFile
 from keras_vision.training.loop import Epochs, train
 from keras_vision.training.optimisation import optimizer_of
 from keras_vision.training.recipes.building import precision
 from keras_vision.training.recipes.glimpse_settings import GlimpseRecipe
-from keras_vision.training.run_folder import CHECKPOINTS, HISTORY, METRICS, MODEL, claim
+from keras_vision.training.run_folder import CHECKPOINTS, HISTORY, claim, finish, keep
 from keras_vision.training.strategy import is_chief
 from keras_vision.training.time_budget import TimeBudget
 
@@ -87,20 +84,17 @@ def run_glimpse_recipe(
     training, validation, test = digit_parts(data)
     check_fills(recipe, training)
     mark = hashlib.sha256(training.ink[:50].tobytes() + test.ink[:50].tobytes()).hexdigest()
-    folder = claim(out, dataclasses.asdict(recipe), mark, strategy, overwrite=overwrite)
+    claim(out, dataclasses.asdict(recipe), mark, strategy, overwrite=overwrite)
     model = _trained(recipe, training, validation, out, strategy, callbacks, every)
     plain = network(recipe, trained=False)
     plain.set_weights(model.get_weights())
     if not is_chief(strategy):
         return {}
-    with whole_file(out / MODEL, overwrite=True) as temporary:
-        plain.save(temporary)
+    keep(out, plain)
     images, classes = test.some(recipe, recipe.test_images, (recipe.seed, 1))
     found = plain.predict(images, batch_size=100, verbose=0)[:, :_CLASSES].argmax(-1)
     outcome = dict(error=float((found != classes).mean()), test_images=len(classes), result=recipe.result)
-    with whole_file(out / METRICS, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(outcome, indent=1))
-    shutil.rmtree(folder)
+    finish(out, outcome)
     return outcome
 
 

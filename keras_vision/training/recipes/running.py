@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ import tensorflow as tf
 from keras_vision.data import LabelledImages
 from keras_vision.errors import KerasVisionError
 from keras_vision.evaluation import evaluate
-from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
 from keras_vision.training.history_file import HistoryFile
 from keras_vision.training.loop import train
@@ -25,7 +22,7 @@ from keras_vision.training.optimisation import plateau_of
 from keras_vision.training.recipes import building
 from keras_vision.training.recipes.data_sets import training_and_validation
 from keras_vision.training.recipes.settings import Recipe
-from keras_vision.training.run_folder import CHECKPOINTS, HISTORY, METRICS, MODEL, claim
+from keras_vision.training.run_folder import CHECKPOINTS, HISTORY, METRICS, MODEL, claim, finish, keep
 from keras_vision.training.strategy import is_chief
 
 SNAPSHOT, STAGE = "all.npz", "stage"
@@ -71,18 +68,15 @@ def _run(
     parts = training_and_validation(data, recipe.seed)
     building.check_fits(recipe, parts, strategy.num_replicas_in_sync)
     data_mark = " ".join(part.fingerprint() for part in parts)
-    folder = claim(out, dataclasses.asdict(recipe), data_mark, strategy, products=(STAGE,), overwrite=overwrite)
+    claim(out, dataclasses.asdict(recipe), data_mark, strategy, products=(STAGE,), overwrite=overwrite)
     first = _stage(recipe, data, out, strategy, callbacks, every)
     model, history = _trained(recipe, parts, out, strategy, callbacks, every, first)
     plain = building.without_sides(recipe, model, parts[0].class_names)  # on every worker: reading takes all of them
     if is_chief(strategy):
-        with whole_file(out / MODEL, overwrite=True) as temporary:
-            plain.save(temporary)
+        keep(out, plain)
     outcome = {**_evaluated(recipe, plain, parts[1]), "history": history}
     if is_chief(strategy):
-        with whole_file(out / METRICS, overwrite=True) as temporary:
-            temporary.write_text(json.dumps(outcome, indent=1))
-        shutil.rmtree(folder)
+        finish(out, outcome)
     return plain, outcome
 
 
