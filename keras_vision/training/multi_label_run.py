@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,13 @@ import tensorflow as tf
 from keras_vision.data import LabelGroups, MultiLabelImages, Pipeline, split_multi_label
 from keras_vision.errors import KerasVisionError
 from keras_vision.evaluation import SampleFBeta, Thresholds, f_beta, predict_labels, search_thresholds
-from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
 from keras_vision.training.history_file import HistoryFile
 from keras_vision.training.loop import Epochs, train
 from keras_vision.training.multi_label import logits_model, multi_label_classifier, train_head_only
 from keras_vision.training.multi_label_loss import MultiLabelCrossentropy
 from keras_vision.training.optimisation import warmed_up_cosine
-from keras_vision.training.run_folder import HISTORY, METRICS, MODEL, claim
+from keras_vision.training.run_folder import HISTORY, claim, finish, keep
 
 THRESHOLDS = "thresholds.json"
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.125  # the second of what the first leaves: 70 / 10 / 20 %
@@ -128,12 +125,9 @@ def train_multi_label(
     callbacks = [HistoryFile(out / HISTORY), *callbacks]
     _fit(run, model, groups, training, validation, snapshots, callbacks)
     outcome, thresholds = _measured(run, model, groups, training, validation, test)
-    with whole_file(out / MODEL, overwrite=True) as temporary:
-        model.save(temporary)
+    keep(out, model)
     thresholds.save(out / THRESHOLDS, overwrite=True)
-    with whole_file(out / METRICS, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(dataclasses.asdict(outcome), indent=1))
-    shutil.rmtree(snapshots)
+    finish(out, dataclasses.asdict(outcome))
     return outcome
 
 
