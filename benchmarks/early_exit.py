@@ -35,9 +35,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from keras_vision.data import LabelledImages
 from keras_vision.early_exit import EarlyExit
-from keras_vision.evaluation.exit_thresholds import ExitPlan, exit_curve, search_exits
 from keras_vision.export import to_litert
 from keras_vision.files import whole_file
 from keras_vision.model import VisionModel
@@ -80,15 +78,6 @@ def main_line(recipe: branchynet.BranchyRecipe, data: Path, folder: Path) -> ker
     line = keras.saving.load_model(file)
     line.jit_compile = False
     return line
-
-
-def within(model: VisionModel, line: keras.Model, images: LabelledImages, points: float = 0.1) -> ExitPlan:
-    """The cheapest thresholds that lose at most so many percentage points against the main line."""
-    x, y = branchynet.arrays(images, model)
-    never = EarlyExit(model, [0.0] * (len(model.outputs) - 1))
-    probabilities, costs = never.probabilities(x), [float(stage.multiply_adds or 0) for stage in never.stages]
-    aim = float(np.mean(line.predict(x, BATCH, verbose=0).argmax(1) == y)) - points / 100
-    return search_exits(probabilities, y, costs, min(aim, exit_curve(probabilities, y, costs)[-1].accuracy))
 
 
 def device_ratios(
@@ -152,7 +141,8 @@ def main() -> None:
     plans = [found["plan"], *found["curve"][:: max(1, len(found["curve"]) // 6)]]
     if options.as_long:
         line = main_line(recipe, options.data, options.out.with_name(f"{options.out.name}-main"))
-        plans.insert(0, dataclasses.asdict(within(model, line, kept.split(branchynet.HELD_OUT, recipe.seed)[1])))
+        held_out = kept.split(branchynet.HELD_OUT, recipe.seed)[1]
+        plans.insert(0, dataclasses.asdict(branchynet.cheapest(line, model, held_out, points=0.1)[0]))
     console, table = Console(width=100), Table(title=f"{options.network}, batches of {BATCH}")
     for column in ("thresholds", "accuracy", "by exit", "fewer multiply-adds", "images/s", "ratio of time"):
         table.add_column(column)
