@@ -3,7 +3,9 @@
 An LSTM reads a patch of 12 x 12 filters in each step, where its state before places them; after the last step a
 softmax layer gives the digit. It learns where to look by back-propagation alone.
 
-Deviation: the first window is a learned one, the bias of the map from the state, which is 0 then.
+Deviations: the first window is a learned one, the bias of the map from the state, which is 0 then. An untrained
+network's filters are half their distance wide, not one pixel: grids over the whole of 100 x 100 pixels that see one
+pixel in 81 do not tell where to look.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ TABLE: dict[str, dict[str, Any]] = {  # Table 3, first row; Table 1 has both num
     "cluttered_mnist": dict(image_shape=(100, 100, 1), steps=8, units=256, patch=12),
     "cluttered_mnist_4": dict(image_shape=(100, 100, 1), steps=4, units=256, patch=12),
 }
+
+SPREAD = 0.5  # of an untrained network's filters, in distances between them
 
 
 @keras.saving.register_keras_serializable("keras_vision")
@@ -54,7 +58,7 @@ class GlimpseCell(layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.image_shape, self.units, self.patch = tuple(image_shape), units, patch
         self.precision = keras.dtype_policies.get(precision or keras.config.dtype_policy()).name
-        self.read = ReadAttention(patch, name="read")
+        self.read = ReadAttention(patch, SPREAD, name="read")
         self.lstm = layers.LSTMCell(units, name="lstm", dtype=self.precision)
         self.state_size = [math.prod(self.image_shape), units, units]
         self.output_size = units
@@ -187,5 +191,5 @@ def _card(model: GlimpseModel, shape: tuple[int, ...], activation: str | None) -
         input_shape=(shape[0], shape[1], shape[2]),
         output="logit" if activation is None else "probability",
         preprocessing=Preprocessing((shape[0], shape[1]), None, color=color, **scale),
-        deviations=("the first window is learned",),
+        deviations=("the first window is learned", "filters start half their distance wide"),
     )

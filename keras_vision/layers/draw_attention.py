@@ -3,11 +3,13 @@
 Source: Gregor et al. (2015), sections 3.1 and 3.2. Thin: the computation is `keras_vision.ops.draw_attention`'s.
 """
 
+import math
 from typing import Any
 
 import keras
 from keras import layers, ops
 
+from keras_vision.errors import KerasVisionError
 from keras_vision.ops import draw_attention
 
 
@@ -21,21 +23,29 @@ class ReadAttention(layers.Layer):
 
     Args:
         patch: N, at least 2 and at most the image's shorter side.
+        spread: standard deviation of an untrained layer's filters for a state of zeros, in distances between filters;
+            None for one pixel, whatever their distance.
 
     Raises:
-        KerasVisionError: a patch of one filter, or larger than the image.
+        KerasVisionError: a patch of one filter, or larger than the image; a spread that is not above 0.
 
     Source: Equations 21 to 27.
     """
 
-    def __init__(self, patch: int, **kwargs: Any):
+    def __init__(self, patch: int, spread: float | None = None, **kwargs: Any):
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.patch = patch
+        if spread is not None and not (math.isfinite(spread) and spread > 0):
+            raise KerasVisionError(f"spread={spread}; give a finite number above 0, or None.")
+        self.patch, self.spread = patch, spread
         self.placed = layers.Dense(draw_attention.PARAMETERS, name="window", dtype="float32")
 
     def build(self, images_shape: tuple, state_shape: tuple) -> None:
         self.size = (images_shape[1], images_shape[2])
         draw_attention.check_patch(self.patch, self.size)
+        if self.spread is not None:
+            deviation = self.spread * (max(self.size) - 1) / (self.patch - 1)
+            start = (0.0, 0.0, 2 * math.log(deviation), 0.0, 0.0)  # as `draw_attention.window` takes them
+            self.placed.bias_initializer = lambda shape, dtype: ops.convert_to_tensor(start, dtype)
         self.placed.build(state_shape)
 
     def window(self, state: Any) -> draw_attention.Window:
@@ -48,7 +58,7 @@ class ReadAttention(layers.Layer):
         return ops.reshape(glimpse, (-1, self.patch * self.patch * images.shape[-1]))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "patch": self.patch}
+        return {**super().get_config(), "patch": self.patch, "spread": self.spread}
 
 
 @keras.saving.register_keras_serializable("keras_vision")

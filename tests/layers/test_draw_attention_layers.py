@@ -57,7 +57,22 @@ def test_an_untrained_window_covers_the_image():
     np.testing.assert_allclose([np.asarray(v)[0] for v in window], [14.5, 14.5, 27 / 4, 1, 1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("layer", [ReadAttention(3), ReadWhole(), WriteAttention(3, (8, 8, 1)), WriteWhole((8, 8, 1))])
+def test_untrained_filters_are_as_wide_as_asked_whatever_the_kernel():
+    layer = ReadAttention(5, spread=0.5)
+    layer(np.zeros((2, 28, 21, 1)), np.zeros((2, 7)))
+    window = layer.window(np.zeros((2, 7)))
+    np.testing.assert_allclose([np.asarray(v)[0] for v in window], [14.5, 11, 27 / 4, (27 / 8) ** 2, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("spread", [0, -1, float("nan"), float("inf")])
+def test_filters_of_no_width_are_refused(spread):
+    with pytest.raises(KerasVisionError, match=r"spread=.*finite number above 0"):
+        ReadAttention(5, spread=spread)
+
+
+@pytest.mark.parametrize(
+    "layer", [ReadAttention(3), ReadAttention(3, 0.5), ReadWhole(), WriteAttention(3, (8, 8, 1)), WriteWhole((8, 8, 1))]
+)
 def test_configurations_come_back(layer):
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
