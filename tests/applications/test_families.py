@@ -54,6 +54,7 @@ SMALLEST = (
 SHORTER = {  # of which every block survives: a dropped one learns nothing
     "PReLUStudyNet14": dict(pyramid=(2, 1)),
     "StochasticDepthResNet110": dict(n=1, survival=1.0),
+    "StochasticDepthResNet1202": dict(survival=1.0),
     "BResNet110": dict(n=1),
     "SPPNetZF5": dict(pyramid=(2, 1)),
 }
