@@ -47,6 +47,13 @@ def test_networks_have_the_sizes_of_the_metaparameters(undrawn):
         assert size(settings) == by_hand(bypass=kind)
 
 
+def test_complex_bypass_alone_has_smaller_pixels_unless_all_have():
+    halved = dataclasses.replace(design.BASE, pixel_std=(2.0, 2.0, 2.0))
+    for kind, std in {None: (), "simple": (), "complex": design.COMPLEX_STD}.items():
+        assert design.recipe_of(dict(bypass=kind)).pixel_std == std
+        assert design.recipe_of(dict(bypass=kind), halved).pixel_std == (2.0, 2.0, 2.0)
+
+
 def test_sweeps_share_what_is_the_same_network():
     folders = [design.folder_of(settings) for sweep in design.SWEEPS.values() for settings in sweep.values()]
     assert (len(folders), len(set(folders))) == (13, 11)
@@ -64,7 +71,7 @@ def test_a_sweep_trains_each_network_once_and_draws_it(noise, tmp_path):
     assert [p.parameters for p in points] == [by_hand(sr, bypass=kind, classes=2) for sr, kind in networks]
     folders = {path for path in (tmp_path / "out").iterdir() if path.is_dir()}
     assert {path.name for path in folders} == {f"sr={sr}-pct_3x3=0.5-bypass={kind}" for sr, kind in networks}
-    for folder in folders:  # what a kept network says of its pixels is what it was trained with
+    for folder in folders:
         std = keras.models.load_model(folder / "model.keras", compile=False).preprocessing.std
         assert std == (64.0 if "complex" in folder.name else 1.0,) * 3
     written = json.loads((tmp_path / "out" / "design.json").read_text())

@@ -90,8 +90,8 @@ class Point:
 
 
 def recipe_of(settings: Mapping[str, Any], base: Recipe = BASE) -> Recipe:
-    """The recipe of one network, given its settings."""
-    std = COMPLEX_STD if settings.get("bypass") == "complex" else base.pixel_std
+    """The recipe of one network; a `pixel_std` of the base holds for all."""
+    std = base.pixel_std or (COMPLEX_STD if settings.get("bypass") == "complex" else ())
     return dataclasses.replace(base, model_settings={**base.model_settings, **settings}, pixel_std=std)
 
 
