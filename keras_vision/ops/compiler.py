@@ -9,9 +9,12 @@ import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import IO
 
 from keras_vision.errors import KerasVisionError
 
@@ -60,37 +63,54 @@ def run(commands: Sequence[Sequence[str]], scratch: str | None = None) -> list[s
     # English messages; and a compiler's temporary files go where they are removed if it is killed.
     environment = {**os.environ, "LC_ALL": "C", **({"TMPDIR": scratch} if scratch else {})}
     running: list[subprocess.Popen[bytes]] = []
-    starting, stopped = threading.Lock(), threading.Event()
-
-    def one(command: Sequence[str]) -> str:
-        with starting:
-            if stopped.is_set():
-                return ""
-            running.append(process := _start(command, environment))
-        output = process.communicate()[0].decode(errors="replace")
-        _check(command, process.returncode, output)
-        return output
-
-    # Threads, because Ctrl-C interrupts the main one: in the middle of Popen it would lose sight of the new process.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    outputs: dict[int, str] = {}
+    # No threads, and interrupts at one place: elsewhere they may leave a lock taken, or lose sight of a new process.
+    with _interrupts_held() as interrupt, contextlib.ExitStack() as files:
         try:
-            futures = [pool.submit(one, command) for command in commands]
-            for future in as_completed(futures):
-                future.result()
-            return [future.result() for future in futures]
+            texts = [files.enter_context(tempfile.TemporaryFile(dir=scratch)) for _ in commands]
+            while len(outputs) < len(commands):
+                while len(running) < len(commands) and len(running) - len(outputs) < (os.cpu_count() or 1):
+                    running.append(_start(commands[len(running)], environment, texts[len(running)]))
+                for index, process in enumerate(running):
+                    if index not in outputs and process.poll() is not None:
+                        texts[index].seek(0)
+                        outputs[index] = texts[index].read().decode(errors="replace")
+                        _check(commands[index], process.returncode, outputs[index])
+                time.sleep(0.005)
+                interrupt()
         finally:
-            with starting:
-                stopped.set()
             for process in running:
                 _kill(process)
+    return [outputs[index] for index in range(len(commands))]
 
 
-def _start(command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[Callable[[], object]]:
+    """Keeps Ctrl-C from interrupting until what is given here is called, or the end."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield lambda: None
+        return
+    held: list[tuple[int, FrameType | None]] = []
+
+    def interrupt() -> None:
+        if held:
+            handler(*held.pop())
+
+    signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        interrupt()
+
+
+def _start(command: Sequence[str], environment: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
             process_group=0,  # a compiler starts processes of its own, to be killed with it
@@ -104,6 +124,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     if process.returncode is None:
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _check(command: Sequence[str], code: int, output: str) -> None:

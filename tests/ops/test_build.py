@@ -347,6 +347,24 @@ def test_ctrl_c_stops_the_compilers(library, cache, tmp_path, use_compiler):
     assert left_in(cache) == []
 
 
+def test_ctrl_c_at_any_moment_is_neither_lost_nor_waited_for():
+    code = """
+import faulthandler, random, signal
+from keras_vision.ops.compiler import run
+signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+for trial in range(300):
+    faulthandler.dump_traceback_later(100, exit=True)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-4, 1.2e-2))
+        run([["sleep", "500"]] * 2)
+    except KeyboardInterrupt:
+        continue
+    raise SystemExit("went on")
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_importing_compiles_nothing(cache, compiled):
     code = "import sys, keras_vision, keras_vision.ops.build; print('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
