@@ -76,6 +76,22 @@ def test_digits_leave_early_at_little_loss(finished, digits):
     assert [plan.cost for plan in outcome.curve] == sorted(plan.cost for plan in outcome.curve)
 
 
+def test_more_points_may_be_lost_for_less_work(finished, digits):
+    model, images = finished[1].model, digits[1][1]
+    x, labels = branchynet.arrays(images, model)
+    by_exit = [np.mean(np.asarray(p).argmax(1) == labels) for p in model.predict(x, verbose=0)]
+    best = int(np.argmax(by_exit))
+    line = keras.Model(model.inputs, model.outputs[best])
+    found = [branchynet.cheapest(line, model, images, points) for points in (0.0, 2.0, 100.0)]
+    plans, curves = zip(*found, strict=True)
+    for points, plan, curve in zip((0.0, 2.0), plans, curves, strict=False):
+        aim = by_exit[best] - points / 100
+        assert plan.accuracy >= aim
+        assert all(other.accuracy < aim for other in curve if other.cost < plan.cost)
+    assert plans[0].cost >= plans[1].cost >= plans[2].cost
+    assert plans[2] == curves[2][0]
+
+
 def test_the_files_hold_what_was_trained(finished, digits):
     out, outcome = finished
     assert sorted(path.name for path in out.iterdir()) == [

@@ -210,7 +210,7 @@ def cheapest(
     probabilities = never.probabilities(x)
     aim = float(np.mean(main.predict(x, batch_size=512, verbose=0).argmax(1) == y)) - points / 100
     curve = exit_curve(probabilities, y, costs)
-    return search_exits(probabilities, y, costs, min(aim, curve[-1].accuracy)), curve
+    return search_exits(probabilities, y, costs, min(max(aim, 0.0), curve[-1].accuracy)), curve
 
 
 def _without_exits(model: VisionModel) -> tuple[EarlyExit, list[float]]:
