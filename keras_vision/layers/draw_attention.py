@@ -25,32 +25,33 @@ class ReadAttention(layers.Layer):
         patch: N, at least 2 and at most the image's shorter side.
         spread: standard deviation of an untrained layer's filters for a state of zeros, in distances between filters;
             None for one pixel, whatever their distance.
+        gain: factor of the map from the state; below 1, a training step of Adam moves windows by less.
 
     Raises:
-        KerasVisionError: a patch of one filter, or larger than the image; a spread that is not above 0.
+        KerasVisionError: a patch of one filter, or larger than the image; a spread or gain that is not above 0.
 
     Source: Equations 21 to 27.
     """
 
-    def __init__(self, patch: int, spread: float | None = None, **kwargs: Any):
+    def __init__(self, patch: int, spread: float | None = None, gain: float = 1.0, **kwargs: Any):
         super().__init__(**{**kwargs, "dtype": "float32"})
         if spread is not None and not (math.isfinite(spread) and spread > 0):
             raise KerasVisionError(f"spread={spread}; give a finite number above 0, or None.")
-        self.patch, self.spread = patch, spread
+        if not (math.isfinite(gain) and gain > 0):
+            raise KerasVisionError(f"gain={gain}; give a finite number above 0.")
+        self.patch, self.spread, self.gain = patch, spread, gain
         self.placed = layers.Dense(draw_attention.PARAMETERS, name="window", dtype="float32")
 
     def build(self, images_shape: tuple, state_shape: tuple) -> None:
         self.size = (images_shape[1], images_shape[2])
         draw_attention.check_patch(self.patch, self.size)
-        if self.spread is not None:
-            deviation = self.spread * (max(self.size) - 1) / (self.patch - 1)
-            start = (0.0, 0.0, 2 * math.log(deviation), 0.0, 0.0)  # as `draw_attention.window` takes them
-            self.placed.bias_initializer = lambda shape, dtype: ops.convert_to_tensor(start, dtype)
+        deviation = 1.0 if self.spread is None else self.spread * (max(self.size) - 1) / (self.patch - 1)
+        self.start = (0.0, 0.0, 2 * math.log(deviation), 0.0, 0.0)  # as `draw_attention.window` takes them
         self.placed.build(state_shape)
 
     def window(self, state: Any) -> draw_attention.Window:
         """Where a state `(n, h)` looks."""
-        return draw_attention.window(self.placed(state), self.size, self.patch)
+        return draw_attention.window(self.gain * self.placed(state) + ops.array(self.start), self.size, self.patch)
 
     def call(self, images: Any, state: Any) -> Any:
         seen = self.window(state)
@@ -58,7 +59,7 @@ class ReadAttention(layers.Layer):
         return ops.reshape(glimpse, (-1, self.patch * self.patch * images.shape[-1]))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "patch": self.patch, "spread": self.spread}
+        return {**super().get_config(), "patch": self.patch, "spread": self.spread, "gain": self.gain}
 
 
 @keras.saving.register_keras_serializable("keras_vision")

@@ -64,10 +64,11 @@ def test_untrained_filters_are_as_wide_as_asked_whatever_the_kernel():
     np.testing.assert_allclose([np.asarray(v)[0] for v in window], [14.5, 11, 27 / 4, (27 / 8) ** 2, 1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("spread", [0, -1, float("nan"), float("inf")])
-def test_filters_of_no_width_are_refused(spread):
-    with pytest.raises(KerasVisionError, match=r"spread=.*finite number above 0"):
-        ReadAttention(5, spread=spread)
+@pytest.mark.parametrize("setting", ["spread", "gain"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+def test_filters_of_no_width_and_windows_that_stay_are_refused(setting, value):
+    with pytest.raises(KerasVisionError, match=rf"{setting}=.*finite number above 0"):
+        ReadAttention(5, **{setting: value})
 
 
 @pytest.mark.parametrize(
