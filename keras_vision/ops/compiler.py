@@ -67,7 +67,7 @@ def run(commands: Sequence[Sequence[str]], scratch: str | None = None) -> list[s
     # No threads, and interrupts at one place: elsewhere they may leave a lock taken, or lose sight of a new process.
     with _interrupts_held() as interrupt, contextlib.ExitStack() as files:
         try:
-            texts = [files.enter_context(tempfile.TemporaryFile(dir=scratch)) for _ in commands]
+            texts = [files.enter_context(tempfile.TemporaryFile()) for _ in commands]
             while len(outputs) < len(commands):
                 while len(running) < len(commands) and len(running) - len(outputs) < (os.cpu_count() or 1):
                     running.append(_start(commands[len(running)], environment, texts[len(running)]))
