@@ -1,4 +1,4 @@
-"""Trains a small network as its arguments say and writes what came out; run by test_loop.py in processes of its own.
+"""Trains a small network as its arguments say and writes what came out; run by loop_process.py.
 
 python loop_program.py STRATEGY OUT [snapshot=FILE] [every=SECONDS] [epochs=N] [synchronized=1]
 """

@@ -1,4 +1,4 @@
-"""Copies with synchronised batch norm: the same network on one device. Several devices: test_loop.py."""
+"""Copies with synchronised batch norm: the same network on one device. Several devices: test_strategies.py."""
 
 import keras
 import numpy as np
