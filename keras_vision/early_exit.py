@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import keras
@@ -84,6 +84,7 @@ class EarlyExit:
         self.logits = isinstance(model, VisionModel) and model.card.output == "logit"
         self.classes = int(self.stages[0].model.outputs[0].shape[-1])
         self.thresholds = checked_thresholds(thresholds, len(self.stages), self.classes)
+        self._runs = [_run(stage.model) for stage in self.stages]
 
     def predict(self, images: Any, batch_size: int = 512) -> Exited:
         """Run images `(n, h, w, c)`, preprocessed, in batches."""
@@ -101,10 +102,19 @@ class EarlyExit:
         return [np.concatenate(rows) for rows in found]
 
     def _stage(self, number: int, carried: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, Following]:
-        outputs = self.stages[number].model.predict_on_batch(carried)
-        scores, *following = map(np.asarray, keras.tree.flatten(outputs))
+        scores, *following = map(np.asarray, keras.tree.flatten(self._runs[number](carried)))
         given = softmax(scores) if self.logits else scores
         return given, entropy(given), lambda: following
+
+
+def _run(model: keras.Model) -> Callable[[list[np.ndarray]], Any]:
+    """A stage as one function; with TensorFlow its outputs are not copied, as most images hand nothing on."""
+    if keras.backend.backend() != "tensorflow":
+        return model.predict_on_batch
+    import tensorflow as tf
+
+    signature = [[tf.TensorSpec(x.shape, x.dtype) for x in model.inputs]]
+    return tf.function(lambda carried: model(carried, training=False), input_signature=signature)
 
 
 def _exits(model: keras.Model, names: Collection[str] | None) -> list[str]:
