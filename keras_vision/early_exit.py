@@ -111,10 +111,8 @@ def _run(model: keras.Model) -> Callable[[list[np.ndarray]], Any]:
     """A stage as one function; with TensorFlow its outputs are not copied, as most images hand nothing on."""
     if keras.backend.backend() != "tensorflow":
         return model.predict_on_batch
-    import tensorflow as tf
-
-    signature = [[tf.TensorSpec(x.shape, x.dtype) for x in model.inputs]]
-    return tf.function(lambda carried: model(carried, training=False), input_signature=signature)
+    model.make_predict_function()
+    return lambda carried: model.predict_function([(carried,)])
 
 
 def _exits(model: keras.Model, names: Collection[str] | None) -> list[str]:
